@@ -1,0 +1,1 @@
+"""What is durable: the transaction log, the files of snapshots, the epochs."""
