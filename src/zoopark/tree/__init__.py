@@ -1,1 +1,1 @@
-"""."""
+"""What is replicated: znodes, ACLs, quotas, sessions, and who watches them."""

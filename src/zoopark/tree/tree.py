@@ -1,0 +1,384 @@
+"""The replicated tree: every znode, session and ACL, changed by transactions only.
+
+`Tree.apply` is the only mutator. It takes the bytes of a transaction, so that what is applied is what was logged, on the
+server that prepared it, on one that received it and after a restart alike. It never refuses: a transaction that was
+applied before, as happens behind a snapshot that Apache took while it went on, leaves a tree that its later
+transactions bring right (ZooKeeper's rules for replay: 3125, 3145, 1046 and others).
+
+What it must never do: look at a clock, draw chance, or depend on who is connected.
+"""
+
+from typing import Final, TypeAlias, final
+
+from zoopark import errors, paths
+from zoopark.errors import Malformed
+from zoopark.jute import stat as stats
+from zoopark.jute import txn as txns
+from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.tree import quotas, watches
+from zoopark.tree.acl import READ_ACL, Acl, AclTable
+from zoopark.tree.owners import CONTAINER, CONTAINER_OWNER, EPHEMERAL, TTL, OwnerKinds
+from zoopark.tree.watches import Watches
+from zoopark.tree.znode import Znode, node_digest
+
+DIGEST_MASK: Final = (1 << 64) - 1
+_UNCOUNTED: Final = paths.UNCOUNTED_PREFIX
+
+Part: TypeAlias = tuple[int, int, bytes, bytes]
+"""What became of one operation of a multi: (type, err, path, Stat as on the wire)."""
+Outcome: TypeAlias = tuple[int, bytes, Znode | None, list[Part] | None]
+"""What became of a transaction: (err, path, the node it left, the parts of a multi)."""
+Fired: TypeAlias = tuple[int, int, bytes, int, Acl]
+"""A watch that fired: (watcher, event type, path, zxid, the ACL a watcher needs READ under)."""
+
+
+@final
+class Tree:
+    """The whole replicated state of one server, starting out as ZooKeeper's empty database.
+
+    Args:
+        kinds: how stored owners are read.
+    """
+
+    def __init__(self, kinds: OwnerKinds) -> None:
+        self.kinds = kinds
+        self.nodes: dict[bytes, Znode] = {}
+        self.acls = AclTable()
+        self.sessions: dict[int, int] = {}
+        self.ephemerals: dict[int, dict[bytes, None]] = {}
+        self.containers: dict[bytes, None] = {}
+        self.ttls: dict[bytes, None] = {}
+        self.quotas = quotas.QuotaPaths()
+        self.watches = Watches()
+        self.fired: list[Fired] = []
+        self.last_zxid = 0
+        self.digest = 0
+        self.data_bytes = 0
+        self._end = 0
+        self._add_system_nodes()
+
+    def apply(self, txn: bytes) -> Outcome:
+        """Carry out one transaction; its zxid becomes `last_zxid`.
+
+        Watches that fire are appended to `fired` in order. Raises Malformed if the bytes are no transaction.
+        """
+        session_id, _, zxid, time_ms, kind = txns.HEADER.unpack_from(txn)
+        self._end = len(txn)
+        if kind == txns.SET_DATA:
+            outcome = self._set_data(txn, zxid, time_ms)
+        else:
+            outcome = self._apply_body(kind, Reader(txn, txns.HEADER_BYTES), session_id, zxid, time_ms)
+        self.last_zxid = zxid
+        return outcome
+
+    def digest_matches(self, txn: bytes) -> bool:
+        """Whether the digest that the transaction just applied carries, if any, is that of the tree."""
+        if self._end + txns.DIGEST_BYTES > len(txn):
+            return True
+        version, digest = txns.DIGEST.unpack_from(txn, self._end)
+        return version != txns.DIGEST_VERSION or digest == self.digest
+
+    def get(self, path: bytes) -> Znode | None:
+        """The node at a path as a client names it; the empty path is the root."""
+        return self.nodes.get(path or paths.ROOT)
+
+    def wire_stat(self, node: Znode) -> bytes:
+        """A node's Stat as clients are sent it: container and TTL nodes have no owner."""
+        kept = node.stat
+        if kept[stats.OWNER_AT :] != _NO_OWNER and self.kinds.kind_of(stats.owner_of(kept)) != EPHEMERAL:
+            kept = stats.without_owner(kept)
+        children, data = node.children, node.data
+        return stats.wire_stat(kept, len(data) if data else 0, len(children) if children else 0)
+
+    def load_node(self, path: bytes, node: Znode) -> None:
+        """Put in a node from a snapshot; its parent must be there already (but for the root)."""
+        self.nodes[path] = node
+        node.acl.uses += 1
+        if path != paths.ROOT:
+            self._link(path)
+        self._index(path, stats.owner_of(node.stat))
+        if path.startswith(_UNCOUNTED):
+            self._note_quota_node(path)
+        else:
+            self.digest = self.digest + node_digest(path, node.data, node.stat) & DIGEST_MASK
+        self.data_bytes += len(path) + (len(node.data) if node.data else 0)
+
+    def clear(self) -> None:
+        """Forget every node and session, before a snapshot is loaded."""
+        self.nodes, self.sessions, self.ephemerals = {}, {}, {}
+        self.containers, self.ttls, self.acls = {}, {}, AclTable()
+        self.quotas = quotas.QuotaPaths()
+        self.digest = self.data_bytes = self.last_zxid = 0
+
+    def recount_quotas(self) -> None:
+        """Count the usage under every quota anew, after a snapshot was loaded."""
+        for path in [path for path in self.nodes if path.startswith(paths.QUOTA) and paths.name_of(path) == quotas.STATS]:
+            self._recount(path[len(paths.QUOTA) : -len(quotas.STATS) - 1])
+
+    def _apply_body(self, kind: int, reader: Reader, session_id: int, zxid: int, time_ms: int) -> Outcome:
+        outcome: Outcome
+        if kind in (txns.CREATE, txns.CREATE2, txns.CREATE_CONTAINER, txns.CREATE_TTL):
+            outcome = self._create(txns.decode_create(kind, reader), session_id, zxid, time_ms)
+        elif kind in (txns.DELETE, txns.DELETE_CONTAINER):
+            path = txns.require(reader.string())
+            outcome = (self._delete(path, zxid), path, None, None)
+        elif kind == txns.CLOSE_SESSION:
+            self._close_session(session_id, txns.decode_close_session(reader), zxid)
+            outcome = (errors.OK, b"", None, None)
+        elif kind == txns.CREATE_SESSION:
+            self.sessions[session_id] = reader.i32()
+            outcome = (errors.OK, b"", None, None)
+        elif kind == txns.ERROR:
+            outcome = (reader.i32(), b"", None, None)
+        elif kind == txns.SET_ACL:
+            outcome = self._set_acl(*txns.decode_set_acl(reader))
+        elif kind == txns.MULTI:
+            outcome = self._multi(txns.decode_multi(reader), session_id, zxid, time_ms)
+        elif kind == txns.CHECK:
+            path, _ = txns.require(reader.string()), reader.i32()
+            outcome = (errors.OK, path, None, None)
+        elif kind in (txns.SET_DATA, txns.RECONFIG):
+            path, data, version = txns.decode_set_data(reader)
+            outcome = self._change_data(path, data, version, (zxid, time_ms))
+        else:
+            raise Malformed(f"unknown transaction type {kind}")
+        self._end = reader.position
+        return outcome
+
+    def _set_data(self, txn: bytes, zxid: int, time_ms: int) -> Outcome:
+        path_end = 36 + I32.unpack_from(txn, 32)[0]
+        path = txn[36:path_end]
+        size = I32.unpack_from(txn, path_end)[0]
+        data_end = path_end + 4 + max(size, 0)
+        self._end = data_end + 4
+        data = txn[path_end + 4 : data_end] if size >= 0 else None
+        return self._change_data(path, data, I32.unpack_from(txn, data_end)[0], (zxid, time_ms))
+
+    def _change_data(self, path: bytes, data: bytes | None, version: int, at: tuple[int, int]) -> Outcome:
+        node = self.nodes.get(path)
+        if node is None:
+            return errors.NO_NODE, path, None, None
+        old_data, old_stat = node.data, node.stat
+        node.stat = stats.after_set(old_stat, at[0], at[1], version)
+        node.data = data
+        grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
+        self.data_bytes += grown
+        if not path.startswith(_UNCOUNTED):
+            change = node_digest(path, data, node.stat) - node_digest(path, old_data, old_stat)
+            self.digest = self.digest + change & DIGEST_MASK
+        if not self.quotas.is_empty():
+            self._count_usage(path, grown, 0)
+        if not self.watches.is_empty():
+            self._fire(watches.NODE_DATA_CHANGED, path, at[0], node.acl)
+        return errors.OK, path, node, None
+
+    def _create(self, txn: txns.CreateTxn, session_id: int, zxid: int, time_ms: int) -> Outcome:
+        path = txn.path
+        parent_path = paths.parent_of(path)
+        parent = self.nodes.get(parent_path)
+        if parent is None:
+            return errors.NO_NODE, path, None, None
+        self._lift_parent(parent_path, parent, txn.parent_cversion, zxid)
+        if path in self.nodes:
+            return errors.NODE_EXISTS, path, None, None
+        owner = self._owner_of(txn, session_id)
+        acl = self.acls.intern(txn.acl)
+        node = Znode(txn.data, stats.new_stat(zxid, time_ms, owner), acl)
+        self.nodes[path] = node
+        children = parent.children
+        if children is None:
+            parent.children = {path: None}
+        else:
+            children[path] = None
+        if owner:
+            self._index(path, owner)
+        size = len(node.data) if node.data else 0
+        self.data_bytes += len(path) + size
+        if path.startswith(_UNCOUNTED):
+            self._note_quota_node(path)
+        else:
+            self.digest = self.digest + node_digest(path, node.data, node.stat) & DIGEST_MASK
+        if not self.quotas.is_empty():
+            self._count_usage(path, size, 1)
+        if not self.watches.is_empty():
+            self._fire(watches.NODE_CREATED, path, zxid, acl)
+            self._fire_children_changed(parent_path, zxid, parent.acl)
+        return errors.OK, path, node, None
+
+    def _lift_parent(self, path: bytes, parent: Znode, cversion: int, zxid: int) -> None:
+        old_stat = parent.stat
+        old_cversion = stats.cversion_of(old_stat)
+        if cversion == txns.CURRENT_CVERSION:
+            cversion = old_cversion + 1
+        if cversion > old_cversion:
+            self._change_stat(path, parent, stats.after_child_created(old_stat, zxid, cversion))
+
+    def _delete(self, path: bytes, zxid: int) -> int:
+        parent_path = paths.parent_of(path)
+        parent = self.nodes.get(parent_path)
+        if parent is None:
+            return errors.NO_NODE
+        if zxid > stats.pzxid_of(parent.stat):
+            self._change_stat(parent_path, parent, stats.after_child_deleted(parent.stat, zxid))
+        node = self.nodes.pop(path, None)
+        if node is None:
+            return errors.NO_NODE
+        if parent.children:
+            parent.children.pop(path, None)
+        self._unindex(path, stats.owner_of(node.stat))
+        size = len(node.data) if node.data else 0
+        self.data_bytes -= len(path) + size
+        if path.startswith(_UNCOUNTED):
+            self._forget_quota_node(path)
+        else:
+            self.digest = self.digest - node_digest(path, node.data, node.stat) & DIGEST_MASK
+        if not self.quotas.is_empty():
+            self._count_usage(path, -size, -1)
+        if not self.watches.is_empty():
+            told = self._fire(watches.NODE_DELETED, path, zxid, node.acl)
+            for watcher in self.watches.on_child_event(path, told):
+                self.fired.append((watcher, watches.NODE_DELETED, path, zxid, node.acl))
+            self._fire_children_changed(parent_path, zxid, parent.acl)
+        self.acls.release(node.acl)
+        return errors.OK
+
+    def _set_acl(self, path: bytes, encoded: bytes, aversion: int) -> Outcome:
+        node = self.nodes.get(path)
+        if node is None:
+            return errors.NO_NODE, path, None, None
+        old_acl = node.acl
+        node.acl = self.acls.intern(encoded)
+        self.acls.release(old_acl)
+        self._change_stat(path, node, stats.after_acl(node.stat, aversion))
+        return errors.OK, path, node, None
+
+    def _close_session(self, session_id: int, listed: list[bytes] | None, zxid: int) -> None:
+        self.sessions.pop(session_id, None)
+        doomed = dict.fromkeys(listed or ())
+        doomed.update(self.ephemerals.get(session_id, {}))
+        for path in doomed:
+            self._delete(path, zxid)
+
+    def _multi(self, parts: list[tuple[int, bytes]], session_id: int, zxid: int, time_ms: int) -> Outcome:
+        """All parts or, if one of them is an error, none; then the parts after the error tell of its consequence."""
+        has_failed = any(kind == txns.ERROR for kind, _ in parts)
+        outcomes: list[Part] = []
+        for kind, body in parts:
+            if kind == txns.ERROR:
+                outcomes.append((kind, Reader(body).i32(), b"", b""))
+            elif not has_failed:
+                err, path, node, _ = self._apply_body(kind, Reader(body), session_id, zxid, time_ms)
+                outcomes.append((kind, err, path, self.wire_stat(node) if node is not None else b""))
+        return errors.OK, b"", None, outcomes
+
+    def _change_stat(self, path: bytes, node: Znode, stat: bytes) -> None:
+        if not path.startswith(_UNCOUNTED):
+            change = node_digest(path, node.data, stat) - node_digest(path, node.data, node.stat)
+            self.digest = self.digest + change & DIGEST_MASK
+        node.stat = stat
+
+    def _owner_of(self, txn: txns.CreateTxn, session_id: int) -> int:
+        if txn.kind == txns.CREATE_CONTAINER:
+            return CONTAINER_OWNER
+        if txn.kind == txns.CREATE_TTL:
+            return self.kinds.owner_of_ttl(txn.ttl_ms)
+        return session_id if txn.is_ephemeral else 0
+
+    def _index(self, path: bytes, owner: int) -> None:
+        kind = self.kinds.kind_of(owner)
+        if kind == EPHEMERAL:
+            self.ephemerals.setdefault(owner, {})[path] = None
+        elif kind == CONTAINER:
+            self.containers[path] = None
+        elif kind == TTL:
+            self.ttls[path] = None
+
+    def _unindex(self, path: bytes, owner: int) -> None:
+        kind = self.kinds.kind_of(owner)
+        if kind == EPHEMERAL:
+            owned = self.ephemerals[owner]
+            del owned[path]
+            if not owned:
+                del self.ephemerals[owner]
+        elif kind == CONTAINER:
+            del self.containers[path]
+        elif kind == TTL:
+            del self.ttls[path]
+
+    def _link(self, path: bytes) -> None:
+        parent = self.nodes[paths.parent_of(path)]
+        if parent.children is None:
+            parent.children = {}
+        parent.children[path] = None
+
+    def _fire(self, event: int, path: bytes, zxid: int, acl: Acl) -> dict[int, None]:
+        told = self.watches.on_data_event(path)
+        for watcher in told:
+            self.fired.append((watcher, event, path, zxid, acl))
+        return told
+
+    def _fire_children_changed(self, path: bytes, zxid: int, acl: Acl) -> None:
+        for watcher in self.watches.on_child_event(path, {}):
+            self.fired.append((watcher, watches.NODE_CHILDREN_CHANGED, path, zxid, acl))
+
+    def _note_quota_node(self, path: bytes) -> None:
+        if not path.startswith(paths.QUOTA + b"/"):
+            return
+        subject = paths.parent_of(path)[len(paths.QUOTA) :]
+        if paths.name_of(path) == quotas.LIMITS and subject:
+            self.quotas.add(subject)
+        elif paths.name_of(path) == quotas.STATS:
+            self._recount(subject)
+
+    def _forget_quota_node(self, path: bytes) -> None:
+        if path.startswith(paths.QUOTA + b"/") and paths.name_of(path) == quotas.LIMITS:
+            self.quotas.remove(paths.parent_of(path)[len(paths.QUOTA) :])
+
+    def _recount(self, subject: bytes) -> None:
+        """Set the stats node of a quota to the nodes and bytes that are there."""
+        stats_node = self.nodes.get(quotas.stats_path(subject))
+        if stats_node is None:
+            return
+        count = size_bytes = 0
+        waiting = [subject] if subject in self.nodes else []
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            count += 1
+            size_bytes += node.data_length()
+            waiting.extend(node.children or ())
+        self._set_usage(stats_node, quotas.QuotaText(count, size_bytes))
+
+    def _count_usage(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
+        subject = self.quotas.nearest(path)
+        stats_node = self.nodes.get(quotas.stats_path(subject)) if subject else None
+        if stats_node is None:
+            return
+        usage = quotas.parse_quota(stats_node.data)
+        usage.count += grown_count
+        usage.bytes += grown_bytes
+        self._set_usage(stats_node, usage)
+
+    def _set_usage(self, stats_node: Znode, usage: quotas.QuotaText) -> None:
+        text = usage.encode()
+        self.data_bytes += len(text) - stats_node.data_length()
+        stats_node.data = text
+
+    def _add_system_nodes(self) -> None:
+        blank = bytes(stats.KEPT.size)
+        for path in paths.SYSTEM_PATHS:
+            self.load_node(path, Znode(b"", blank, self.acls.open))
+        config = self.nodes[paths.CONFIG]
+        config.acl = self.acls.intern(READ_ACL)
+        config.stat = stats.after_acl(blank, -1)
+
+
+_NO_OWNER: Final = bytes(8)
+
+
+def pack_children(node: Znode) -> bytes:
+    """The vector of a node's children's names."""
+    children = node.children
+    if not children:
+        return bytes(4)
+    cut = next(iter(children)).rfind(b"/") + 1
+    return I32.pack(len(children)) + b"".join([pack_buffer(path[cut:]) for path in children])
