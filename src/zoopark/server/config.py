@@ -23,6 +23,7 @@ from zoopark.server.properties import TRIMMED, parse_properties
 from zoopark.server.settings import FILE, JVM, SETTINGS, Setting, Value, Whole
 
 _PREFIX: Final = "zookeeper."
+_COMMAND_LINE: Final = "-D "
 _ENSEMBLE_PROVIDER: Final = "EnsembleAuthenticationProvider"
 _SCHEMES: Final = ("ip", "digest", "ensemble")  # what enforce.auth.schemes may name until there are others
 _CLIENT_PART: Final = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?P<port>[0-9]{1,5})")
@@ -183,7 +184,7 @@ def default_config(data_dir: str, keys: Mapping[str, str] | None = None) -> Conf
 
 
 def _build(in_file: dict[str, _Given], overrides: Mapping[str, str], source_name: str) -> tuple[Config, list[str]]:
-    properties = {name: _Given("-D ", name, text.strip(TRIMMED)) for name, text in overrides.items()}
+    properties = {name: _Given(_COMMAND_LINE, name, text.strip(TRIMMED)) for name, text in overrides.items()}
     properties.update((_property_name(key), given) for key, given in in_file.items() if not _is_of_reader(key))
     warnings = _warnings(in_file, properties)
 
@@ -335,7 +336,7 @@ def _warnings(in_file: dict[str, _Given], properties: dict[str, _Given]) -> list
         (key, given)
         for name, given in properties.items()
         for key in [name.removeprefix(_PREFIX)]
-        if given.place == "-D " and is_later(key) and not is_later_in_file(key)
+        if given.place == _COMMAND_LINE and is_later(key) and not is_later_in_file(key)
     )
     later = [
         given.spelling
@@ -344,21 +345,23 @@ def _warnings(in_file: dict[str, _Given], properties: dict[str, _Given]) -> list
     ]
     if later:
         warnings.append(f"not in force yet: {', '.join(sorted(later))}")
-    known = [*_BY_KEY, *WITHOUT_EFFECT]
     for name, given in properties.items():
-        key = name.removeprefix(_PREFIX)
-        if key in known and not (given.place == "-D " and _is_of_reader(key)):
-            continue
-        if given.place == "-D " and _is_of_reader(key):
-            warnings.append(f"-D {name}: {key} is read from zoo.cfg only, so this has no effect")
-        elif not is_later(key):
-            warnings.extend(_misspelt(given, key, known))
+        warnings.extend(_misspelt(name, given))
     return warnings
 
 
-def _misspelt(given: _Given, key: str, known: list[str]) -> list[str]:
-    lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(key.lower().removeprefix(_PREFIX), lower, 1, 0.9)
-    if not near:
+def _misspelt(name: str, given: _Given) -> list[str]:
+    """At most one line, about a property that nothing reads though its name is near one that something does."""
+    key = name.removeprefix(_PREFIX)
+    is_of_command_line = given.place == _COMMAND_LINE
+    if is_of_command_line and _is_of_reader(key):
+        return [f"{given.place}{name}: {key} is read from zoo.cfg only, so this has no effect"]
+    known = {other.lower(): other for other in (*_BY_KEY, *WITHOUT_EFFECT)}
+    setting = _BY_KEY.get(key)
+    is_read = key in WITHOUT_EFFECT or (setting is not None and name in setting.property_names())
+    near = difflib.get_close_matches(key.lower().removeprefix(_PREFIX), known, 1, 0.85)
+    if is_read or is_later(key) or not near:
         return []
-    return [f"{given.place}{given.spelling}: not a known key; is {lower[near[0]]} meant?"]
+    if is_of_command_line:
+        return [f"{given.place}{name}: not a known property; is {_PREFIX}{known[near[0]]} meant?"]
+    return [f"{given.place}{given.spelling}: not a known key; is {known[near[0]]} meant?"]
