@@ -1,0 +1,138 @@
+"""The two servers, processes with one zoo.cfg: Apache ZooKeeper 3.9.3 as its own script runs it, and zoopark."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.compat.oracle import LOOPBACK, MAIN_CLASS, OracleMissing, fetch_jars, four_letter_word, free_port
+
+SOURCE: Final = Path(__file__).resolve().parents[1] / "src"
+START_SECONDS: Final = 300
+STOP_SECONDS: Final = 60
+POLL_SECONDS: Final = 0.01
+LOG4J2: Final = """rootLogger.level=warn
+rootLogger.appenderRef.c.ref=c
+appender.c.type=Console
+appender.c.name=c
+"""
+SETTINGS: Final = {
+    "tickTime": "2000",
+    "clientPortAddress": LOOPBACK,
+    "maxClientCnxns": "0",
+    "admin.enableServer": "false",
+    "4lw.commands.whitelist": "*",
+}
+
+
+class ServerFailedError(Exception):
+    """A server ended by itself or did not answer in time; the text ends with its last lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A server to measure: its name in the tables, and the command line that runs it with a zoo.cfg."""
+
+    name: str
+    command: Callable[[Path], list[str]]
+
+
+class Running:
+    """One server process. `start_seconds` is from before the process existed to its first answer to srvr.
+
+    Args:
+        contestant: what to run.
+        home: a directory of its own; with zoo.cfg, the output and the data, which a second run finds again.
+    """
+
+    def __init__(self, contestant: Contestant, home: Path) -> None:
+        self.name = contestant.name
+        self.home = home
+        self.data = home / "data"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        config = home / "zoo.cfg"
+        lines = {**SETTINGS, "dataDir": str(self.data), "clientPort": str(self.port)}
+        config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        (home / "log4j2.properties").write_text(LOG4J2)
+        began = time.monotonic()
+        with (home / "output").open("ab") as output:
+            self._process = subprocess.Popen(
+                contestant.command(config),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            )
+        self._wait_until_serving()
+        self.start_seconds = time.monotonic() - began
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def version(self) -> str:
+        """What srvr reports in its first line."""
+        return self._srvr().partition("\n")[0].partition(":")[2].strip().partition(",")[0]
+
+    def stop(self) -> None:
+        """End it with SIGTERM, after STOP_SECONDS with SIGKILL."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def check(self) -> None:
+        """ServerFailedError if the process has ended."""
+        if self._process.poll() is not None:
+            raise ServerFailedError(f"{self.name} ended with exit code {self._process.returncode}\n{self._tail()}")
+
+    def _wait_until_serving(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while "Mode: " not in self._srvr():
+            self.check()
+            if time.monotonic() > deadline:
+                self.stop()
+                raise ServerFailedError(f"{self.name} does not serve after {START_SECONDS} s\n{self._tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def _srvr(self) -> str:
+        try:
+            return four_letter_word((LOOPBACK, self.port), b"srvr").decode(errors="replace")
+        except OSError:
+            return ""
+
+    def _tail(self) -> str:
+        return "\n".join((self.home / "output").read_text(errors="replace").splitlines()[-20:])
+
+
+def apache(heap: str) -> Contestant:
+    """Apache ZooKeeper 3.9.3 with this much heap ("1g") and no other tuning. OracleMissing without Java or the jars."""
+    java = shutil.which("java")
+    if java is None:
+        raise OracleMissing("there is no java on the PATH; on Debian: apt-get install default-jre-headless")
+    class_path = f"{fetch_jars()}/*"
+
+    def command(config: Path) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={config.parent / 'log4j2.properties'}"
+        return [java, f"-Xmx{heap}", logging, "-cp", class_path, MAIN_CLASS, str(config)]
+
+    return Contestant("Apache 3.9.3", command)
+
+
+def zoopark() -> Contestant:
+    """This project's server, run from the source tree by the Python that runs the benchmark."""
+    return Contestant("zoopark", lambda config: [sys.executable, "-m", "zoopark", "serve", str(config)])
