@@ -1,0 +1,1 @@
+"""Proof by the original: real sockets, real processes, Apache ZooKeeper as the referee."""

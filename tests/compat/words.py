@@ -1,0 +1,134 @@
+"""Answers to four-letter words, with what differs between two right servers masked.
+
+Masked: the version, latencies, sizes and places of directories, ports, moments, packet totals of the server (its start
+is polled), tree digests (times are part of them) and everything that describes a Java machine. The order of
+connections, sessions and watches is that of hash tables, so those lines are sorted.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from tests.compat.masks import Masks
+
+LATENCY: Final = re.compile(r"(?<=Latency min/avg/max: )[\d.]+/[\d.]+/[\d.]+")
+TOTALS: Final = re.compile(r"^(Received|Sent): \d+$")
+VERSION: Final = re.compile(r"(version[:=]? ?\t?)[^\t ].*$")
+HEX_ZXID: Final = re.compile(r"(zxid=|Zxid: )(0x[0-9a-f]+|-1)")
+SESSION: Final = re.compile(r"0x([0-9a-f]{6,})\b")
+CLIENT: Final = re.compile(r"/127\.0\.0\.1:\d+")
+TIMES: Final = re.compile(r"\b(est|lresp|llat|minlat|avglat|maxlat)=\d+")
+CONFIGURED: Final = re.compile(r"^(clientPort|dataDir|dataDirSize|dataLogDir|dataLogSize)=.+$")
+SHARED_ENVIRONMENT: Final = (
+    "host.name",
+    "os.name",
+    "os.version",
+    "user.name",
+    "user.home",
+    "user.dir",
+    "zookeeper.version",
+)
+COUNTED_METRICS: Final = frozenset(
+    f"zk_{name}"
+    for name in (
+        *("server_state", "ephemerals_count", "num_alive_connections", "outstanding_requests", "znode_count"),
+        *("watch_count", "global_sessions", "local_sessions", "approximate_data_size", "auth_failed_count"),
+    )
+)
+MEASURED_METRICS: Final = frozenset(
+    f"zk_{name}"
+    for name in (
+        *("version", "avg_latency", "min_latency", "max_latency", "packets_received", "packets_sent", "uptime"),
+        *("open_file_descriptor_count", "max_file_descriptor_count", "last_client_response_size"),
+        *("cnt_fsynctime", "cnt_snapshottime", "cnt_readlatency", "cnt_updatelatency", "p99_updatelatency"),
+        *("connection_request_count", "connection_rejected", "stale_sessions_expired", "throttled_ops"),
+        *("avg_node_changed_watch_count", "digest_mismatches_count", "large_requests_rejected"),
+    )
+)
+
+
+def masked(word: bytes, masks: Masks, answer: str) -> list[str]:
+    """The lines of an answer to `word`, comparable between servers."""
+    lines = [_common(line, masks) for line in answer.split("\n")]
+    mask = WORDS.get(word)
+    return lines if mask is None else mask(lines)
+
+
+def _common(line: str, masks: Masks) -> str:
+    line = LATENCY.sub("*", VERSION.sub(r"\1*", TOTALS.sub(r"\1: *", line)))
+    line = HEX_ZXID.sub(lambda found: found[1] + masks.zxid(int(found[2], 16)), line)
+    line = SESSION.sub(lambda found: masks.session(int(found[1], 16)), line)
+    return TIMES.sub(r"\1=*", CLIENT.sub("client", line))
+
+
+def _sorted_clients(lines: list[str]) -> list[str]:
+    clients = sorted(line for line in lines if line.startswith(" client"))
+    return [line for line in lines if not line.startswith(" client")] + clients
+
+
+def _stat(lines: list[str]) -> list[str]:
+    """Here the packets of each connection count the pings of the harness too: equal on both servers."""
+    return _sorted_clients(lines)
+
+
+def _conf(lines: list[str]) -> list[str]:
+    return [CONFIGURED.sub(r"\1=*", line) for line in lines]
+
+
+def _dump(lines: list[str]) -> list[str]:
+    """Sessions and connections without the moments at which they would expire."""
+    kept = [line for line in lines if " expire at " not in line]
+    return sorted(re.sub(r"Sets \(\d+\)/\(\d+\)", "Sets", line) for line in kept)
+
+
+def _envi(lines: list[str]) -> list[str]:
+    shown = []
+    for line in lines:
+        key, _, value = line.partition("=")
+        if key in SHARED_ENVIRONMENT:
+            shown.append(f"{key}=*" if key == "user.dir" else f"{key}={value}")
+    return [lines[0], *shown]
+
+
+def _mntr(lines: list[str]) -> list[str]:
+    shown = []
+    for line in lines:
+        name, tab, value = line.partition("\t")
+        if name in COUNTED_METRICS:
+            shown.append(line)
+        if name in MEASURED_METRICS:
+            shown.append(f"{name}{tab}{re.sub(r'^[0-9.]+$', '*', value)}")
+    return sorted(shown)
+
+
+def _grouped(lines: list[str]) -> list[str]:
+    """Watches by session or by path: groups and their members sorted."""
+    groups: list[list[str]] = []
+    for line in lines:
+        if line.startswith("\t") and groups:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return [line for head, *members in sorted(groups) for line in (head, *sorted(members))]
+
+
+def _digits(lines: list[str]) -> list[str]:
+    return [re.sub(r"\d+", "*", line) for line in lines]
+
+
+def _hash(lines: list[str]) -> list[str]:
+    return [re.sub(r":.*", ": *", line) for line in lines]
+
+
+WORDS: Final[dict[bytes, Callable[[list[str]], list[str]]]] = {
+    b"stat": _stat,
+    b"cons": _sorted_clients,
+    b"conf": _conf,
+    b"dump": _dump,
+    b"envi": _envi,
+    b"mntr": _mntr,
+    b"wchc": _grouped,
+    b"wchp": _grouped,
+    b"dirs": _digits,
+    b"hash": _hash,
+}
