@@ -22,6 +22,9 @@ from zoopark.server.otherkeys import WITHOUT_EFFECT, asks_for_nothing, is_later,
 from zoopark.server.properties import TRIMMED, parse_properties
 from zoopark.server.settings import FILE, JVM, SETTINGS, Setting, Value, Whole
 
+# The embedded default lacks only a dataDir.
+EMBEDDED: Final = "clientPort=2181\nclientPortAddress=127.0.0.1\n"
+
 _PREFIX: Final = "zookeeper."
 _COMMAND_LINE: Final = "-D "
 _ENSEMBLE_PROVIDER: Final = "EnsembleAuthenticationProvider"
@@ -178,7 +181,7 @@ def default_config(data_dir: str, keys: Mapping[str, str] | None = None) -> Conf
     Raises:
         ConfigError: a value of `keys` that is not allowed.
     """
-    given = {"clientPort": "2181", "clientPortAddress": "127.0.0.1", "dataDir": data_dir, **(keys or {})}
+    given = {entry.key: entry.value for entry in parse_properties(EMBEDDED)} | {"dataDir": data_dir} | dict(keys or {})
     config, _ = _build({key: _Given("", key, text) for key, text in given.items()}, {}, "")
     return config
 

@@ -1,0 +1,5 @@
+"""`python -m zoopark` is the command `zoopark`."""
+
+from zoopark.cli.main import main
+
+main()

@@ -1,0 +1,81 @@
+"""`zoopark serve`: read zoo.cfg and -D, warn, hand one Config to the host.
+
+Exit codes are ZooKeeper's: 0 stopped cleanly, 1 unexpected, 2 bad arguments or configuration, 3 data directory,
+10 snapshot. Must decide nothing about the server itself.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from zoopark.server.config import Config
+
+EXIT_BAD_ARGUMENTS: Final = 2
+DEFAULT_DATA_DIR: Final = "zoopark-data"
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "-D",
+    "overrides",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set what a JVM property would, as in -D zookeeper.snapCount=1000. May be repeated.",
+)
+def serve(config: Path | None, overrides: tuple[str, ...]) -> None:
+    """Serve ZooKeeper's clients until SIGTERM or Ctrl-C.
+
+    CONFIG is an ordinary zoo.cfg. Without it the server listens on 127.0.0.1:2181 and keeps its data in ./zoopark-data.
+    """
+    loaded = load(config, _properties(overrides))
+    from zoopark.host.run import run_server
+
+    sys.exit(run_server(loaded))
+
+
+def load(path: Path | None, properties: dict[str, str]) -> "Config":
+    """The configuration of one start; its warnings go to stderr.
+
+    Args:
+        path: a zoo.cfg, or None for the embedded default.
+        properties: JVM properties of the command line by their full names.
+
+    Effects: a file or a value that cannot be used is named in one line on stderr and leaves the program with code 2.
+    """
+    from zoopark.errors import ConfigError
+    from zoopark.server.config import EMBEDDED, load_config
+
+    text = f"{EMBEDDED}dataDir={DEFAULT_DATA_DIR}\n" if path is None else _read(path)
+    try:
+        config, warnings = load_config(text, source_name="" if path is None else str(path), overrides=properties)
+    except ConfigError as error:
+        _refuse(str(error))
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return config
+
+
+def _properties(overrides: tuple[str, ...]) -> dict[str, str]:
+    properties = {}
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not name or not equals:
+            _refuse(f"-D {override}: NAME=VALUE is allowed")
+        properties[name] = value
+    return properties
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("iso-8859-1")
+    except OSError as error:
+        _refuse(f"{path}: cannot be read: {error.strerror}")
+
+
+def _refuse(line: str) -> NoReturn:
+    click.echo(line, err=True)
+    sys.exit(EXIT_BAD_ARGUMENTS)
