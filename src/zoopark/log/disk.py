@@ -23,7 +23,7 @@ class Disk(Protocol):
         """The length of a file in bytes; FileNotFoundError if there is none."""
 
     def read(self, path: str, offset: int, size: int) -> bytes:
-        """At most `size` bytes from `offset`; shorter only at the end of the file; FileNotFoundError if there is none."""
+        """At most `size` bytes from `offset`; shorter only at the end of the file; FileNotFoundError if none."""
 
     def write(self, path: str, offset: int, data: bytes, *, is_synced: bool) -> None:
         """Write all of `data` at `offset`, creating the file (its directory entry is durable on return).
@@ -39,7 +39,7 @@ class Disk(Protocol):
         """Extend an existing file to `size` bytes that read as zeros; nothing happens if it is that long already."""
 
     def truncate(self, path: str, size: int) -> None:
-        """Cut a file to `size` bytes, durably."""
+        """Cut a file to `size` bytes, at most its length, durably."""
 
     def rename(self, old: str, new: str) -> None:
         """Replace `new` by `old` in one step, durably; both in one directory."""

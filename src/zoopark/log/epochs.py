@@ -1,0 +1,117 @@
+"""The two epochs a server remembers: `currentEpoch`, whose history it follows, and `acceptedEpoch`, which it promised.
+
+Each is a file of ASCII decimal digits without a newline, replaced in one step: name.tmp, sync, rename. The file is
+written before the value in memory changes (ZOOKEEPER-2307, 1653), and at start
+
+    epoch of the last zxid <= currentEpoch <= acceptedEpoch
+
+must hold. This module never decides when an epoch may be written: on NEWLEADER a learner first makes the history
+durable (ZOOKEEPER-4643).
+"""
+
+from typing import Final, final
+
+from zoopark.errors import StorageError
+from zoopark.log.disk import Disk
+from zoopark.zxid import epoch_of
+
+CURRENT_EPOCH: Final = "currentEpoch"
+ACCEPTED_EPOCH: Final = "acceptedEpoch"
+TEMPORARY_SUFFIX: Final = ".tmp"
+MAX_EPOCH: Final = (1 << 63) - 1
+MAX_FILE_BYTES: Final = 64
+
+
+@final
+class Epochs:
+    """The epochs of one data directory.
+
+    Args:
+        disk: where the files are.
+        directory: the existing directory of the snapshots, `version-2`.
+
+    Attributes:
+        current: the value of currentEpoch; 0 before `load`.
+        accepted: the value of acceptedEpoch; 0 before `load`.
+    """
+
+    __slots__ = ("_directory", "_disk", "accepted", "current")
+
+    def __init__(self, disk: Disk, directory: str) -> None:
+        self._disk = disk
+        self._directory = directory
+        self.current = 0
+        self.accepted = 0
+
+    def load(self, last_zxid: int) -> None:
+        """Read both epochs after the database was recovered up to `last_zxid`; a missing file is written from it.
+
+        Effects: a currentEpoch.tmp that a crash left is promoted if it holds the epoch of `last_zxid` and currentEpoch
+        is behind it; other temporary files stay unread.
+        Errors: StorageError if a file is unreadable or the invariant does not hold. OSError from the disk.
+        """
+        zxid_epoch = epoch_of(last_zxid)
+        current = self._read_or_write(CURRENT_EPOCH, zxid_epoch)
+        if current < zxid_epoch:
+            current = self._promote_leftover(current, zxid_epoch, last_zxid)
+        accepted = self._read_or_write(ACCEPTED_EPOCH, zxid_epoch)
+        if accepted < current:
+            raise StorageError(
+                f"{self._directory}/{ACCEPTED_EPOCH}: holds {accepted}, less than the current epoch {current} in "
+                f"{CURRENT_EPOCH}. Restore both files from one backup; or, if other members hold the data, empty this "
+                f"directory and let the server copy it from them"
+            )
+        self.current = current
+        self.accepted = accepted
+
+    def save_current(self, epoch: int) -> None:
+        """Make `epoch` the current one, durably, then in memory. Errors: OSError; the memory is then unchanged."""
+        assert epoch >= self.current, (epoch, self.current)
+        self._write(CURRENT_EPOCH, epoch)
+        self.current = epoch
+
+    def save_accepted(self, epoch: int) -> None:
+        """Make `epoch` the accepted one, durably, then in memory. Errors: OSError; the memory is then unchanged."""
+        assert epoch >= self.accepted, (epoch, self.accepted)
+        self._write(ACCEPTED_EPOCH, epoch)
+        self.accepted = epoch
+
+    def _promote_leftover(self, current: int, zxid_epoch: int, last_zxid: int) -> int:
+        leftover = self._read_if_there(CURRENT_EPOCH + TEMPORARY_SUFFIX)
+        if leftover != zxid_epoch:
+            raise StorageError(
+                f"{self._directory}/{CURRENT_EPOCH}: holds {current}, older than epoch {zxid_epoch} of the last zxid "
+                f"0x{last_zxid:x}. Restore the data directory from one backup; or, if other members hold the data, "
+                f"empty it and let the server copy it from them"
+            )
+        self._write(CURRENT_EPOCH, leftover)
+        return leftover
+
+    def _read_or_write(self, name: str, epoch: int) -> int:
+        found = self._read_if_there(name)
+        if found is None:
+            self._write(name, epoch)
+            return epoch
+        return found
+
+    def _read_if_there(self, name: str) -> int | None:
+        path = f"{self._directory}/{name}"
+        if name not in self._disk.list(self._directory):
+            return None
+        text = self._disk.read(path, 0, MAX_FILE_BYTES).strip()
+        if name.endswith(TEMPORARY_SUFFIX) and not text.isdigit():
+            return None  # its write was not finished
+        if not text.isdigit() or int(text) > MAX_EPOCH:
+            raise StorageError(
+                f"{path}: holds {text!r}, not an epoch in decimal digits. Restore it from a backup; a deleted file is "
+                f"written anew from the last zxid"
+            )
+        return int(text)
+
+    def _write(self, name: str, epoch: int) -> None:
+        path = f"{self._directory}/{name}"
+        temporary = path + TEMPORARY_SUFFIX
+        if name + TEMPORARY_SUFFIX in self._disk.list(self._directory):
+            self._disk.remove(temporary)
+        self._disk.write(temporary, 0, str(epoch).encode(), is_synced=True)
+        self._disk.rename(temporary, path)
