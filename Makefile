@@ -27,7 +27,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 # A measurement with ARGS is an experiment: only the whole one goes into the README.
-bench: $(VENV)/installed-bench
+bench: $(VENV)/installed-dev
 	$(BIN)/python -m bench $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench --readme)
 
@@ -47,7 +47,3 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	@touch $(VENV)/installed $@
-
-$(VENV)/installed-bench: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q -e '.[dev,bench]'
-	@touch $(VENV)/installed $(VENV)/installed-dev $@
