@@ -255,6 +255,11 @@ def test_what_has_no_effect_or_another_one_is_warned_of(line: str, overrides: di
     assert _load(SMALLEST + line, overrides)[1] == [expected]
 
 
+def test_a_property_is_not_guessed_to_be_a_key_of_the_file() -> None:
+    """The advice would not help: -D cannot set tickTime."""
+    assert _load(SMALLEST, {"zookeeper.ticktime": "5"})[1] == []
+
+
 def test_the_embedded_default_listens_on_loopback_only() -> None:
     """A server nobody configured must not be open to the network."""
     config = default_config("/data")

@@ -359,7 +359,8 @@ def _misspelt(name: str, given: _Given) -> list[str]:
     is_of_command_line = given.place == _COMMAND_LINE
     if is_of_command_line and _is_of_reader(key):
         return [f"{given.place}{name}: {key} is read from zoo.cfg only, so this has no effect"]
-    known = {other.lower(): other for other in (*_BY_KEY, *WITHOUT_EFFECT)}
+    keys = [other for other in (*_BY_KEY, *WITHOUT_EFFECT) if not (is_of_command_line and _is_of_reader(other))]
+    known = {other.lower(): other for other in keys}
     setting = _BY_KEY.get(key)
     is_read = key in WITHOUT_EFFECT or (setting is not None and name in setting.property_names())
     near = difflib.get_close_matches(key.lower().removeprefix(_PREFIX), known, 1, 0.85)
