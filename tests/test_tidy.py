@@ -160,9 +160,9 @@ def _caught(clause: ast.ExceptHandler) -> list[str]:
 
 
 def undocumented(source: str, tree: ast.Module) -> list[str]:
-    """Style rule 22: a module says what it is."""
+    """Style rule 22: a module says what it is; an empty file, which only marks a folder, is nothing."""
     del source
-    return [] if (ast.get_docstring(tree) or "").strip(" .\n") else ["1: no docstring"]
+    return [] if not tree.body or (ast.get_docstring(tree) or "").strip(" .\n") else ["1: no docstring"]
 
 
 def asleep_or_mocked(source: str, tree: ast.Module) -> list[str]:
@@ -299,6 +299,7 @@ def test_a_broken_rule_is_found(check: Check, source: str, expected: list[str]) 
         (swallowed, "try:\n    f()\nexcept OSError:\n    pass"),
         (swallowed, RAISED_AGAIN),
         (undocumented, '"""What this is."""'),
+        (undocumented, "# empty\n"),
         (asleep_or_mocked, "import time\ntime.monotonic()\nfrom time import monotonic"),
     ],
 )
