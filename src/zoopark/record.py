@@ -9,7 +9,7 @@ class Record:
     Subclasses name their fields in `__slots__` and set them in `__init__`.
     """
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._values() == other._values()
@@ -28,7 +28,7 @@ class Record:
 class Effect(Record):
     """Something a pure part asks its host to do. The host carries effects out in the order of `take()`."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
 
 @final

@@ -1,1 +1,1 @@
-"""."""
+"""One ensemble member: configuration, requests, sessions, connections, recovery."""

@@ -146,7 +146,9 @@ class _Source:
             raise CorruptSnapshot(f"a negative length at byte {self.offset()}")
         while len(self.data) - self.at < size:
             if not self.pull():
-                raise CorruptSnapshot(f"the file ends at byte {self.consumed + len(self.data)}, in the middle of a record")
+                raise CorruptSnapshot(
+                    f"the file ends at byte {self.consumed + len(self.data)}, in the middle of a record"
+                )
         taken = self.data[self.at : self.at + size]
         self.at += size
         return taken

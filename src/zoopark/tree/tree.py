@@ -1,7 +1,7 @@
 """The replicated tree: every znode, session and ACL, changed by transactions only.
 
-`Tree.apply` is the only mutator. It takes the bytes of a transaction, so that what is applied is what was logged, on the
-server that prepared it, on one that received it and after a restart alike. It never refuses: a transaction that was
+`Tree.apply` is the only mutator. It takes the bytes of a transaction, so that what is applied is what was logged, on
+the server that prepared it, on one that received it and after a restart alike. It never refuses: a transaction that was
 applied before, as happens behind a snapshot that Apache took while it went on, leaves a tree that its later
 transactions bring right (ZooKeeper's rules for replay: 3125, 3145, 1046 and others).
 
@@ -76,7 +76,7 @@ class Tree:
         if self._end + txns.DIGEST_BYTES > len(txn):
             return True
         version, digest = txns.DIGEST.unpack_from(txn, self._end)
-        return version != txns.DIGEST_VERSION or digest == self.digest
+        return bool(version != txns.DIGEST_VERSION or digest == self.digest)
 
     def get(self, path: bytes) -> Znode | None:
         """The node at a path as a client names it; the empty path is the root."""
@@ -112,7 +112,9 @@ class Tree:
 
     def recount_quotas(self) -> None:
         """Count the usage under every quota anew, after a snapshot was loaded."""
-        for path in [path for path in self.nodes if path.startswith(paths.QUOTA) and paths.name_of(path) == quotas.STATS]:
+        for path in [
+            path for path in self.nodes if path.startswith(paths.QUOTA) and path.endswith(b"/" + quotas.STATS)
+        ]:
             self._recount(path[len(paths.QUOTA) : -len(quotas.STATS) - 1])
 
     def _apply_body(self, kind: int, reader: Reader, session_id: int, zxid: int, time_ms: int) -> Outcome:
@@ -266,7 +268,9 @@ class Tree:
         for kind, body in parts:
             if kind == txns.ERROR:
                 outcomes.append((kind, Reader(body).i32(), b"", b""))
-            elif not has_failed:
+            elif has_failed:
+                outcomes.append((txns.ERROR, errors.OK, b"", b""))
+            else:
                 err, path, node, _ = self._apply_body(kind, Reader(body), session_id, zxid, time_ms)
                 outcomes.append((kind, err, path, self.wire_stat(node) if node is not None else b""))
         return errors.OK, b"", None, outcomes

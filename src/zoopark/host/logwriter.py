@@ -1,0 +1,96 @@
+"""Carries out Append: in line while the disk is fast, in a thread of its own while it is slow.
+
+A disk that answers within INLINE_MS is cheaper to wait for than a thread is to wake. Behind a slower one the loop goes
+on serving reads and gathers the next batch. The mean of the last syncs decides, with a gap between the two limits so
+that it does not flutter.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, final
+
+from zoopark.log.txnlog import TxnLog
+
+INLINE_MS: Final = 0.5
+THREAD_MS: Final = 1.0
+_WEIGHT: Final = 1 / 16
+
+
+@final
+class LogWriter:
+    """Writes batches in order, one at a time.
+
+    Args:
+        log: the transaction log.
+        on_logged: called in the loop with the last durable zxid.
+        on_error: called in the loop with what the disk said; nothing is written any more.
+    """
+
+    def __init__(
+        self, log: TxnLog, on_logged: Callable[[int], None], on_error: Callable[[BaseException], None]
+    ) -> None:
+        self.log = log
+        self.on_logged = on_logged
+        self.on_error = on_error
+        self.mean_ms = 0.0
+        self.max_ms = 0.0
+        self.n_syncs = 0
+        self._pool = ThreadPoolExecutor(1, "log")
+        self._backlog: list[tuple[int, bytes]] = []
+        self._is_busy = False
+        self._is_threaded = False
+
+    def append(self, entries: list[tuple[int, bytes]]) -> None:
+        """Make entries durable; on_logged follows, perhaps before this returns."""
+        if self._is_busy:
+            self._backlog.extend(entries)
+        elif self._is_threaded:
+            self._start(entries)
+        else:
+            try:
+                self._write(entries)
+            except OSError as error:
+                self.on_error(error)
+                return
+            self._reserve_ahead()
+            self.on_logged(entries[-1][0])
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._pool.shutdown()
+
+    def is_idle(self) -> bool:
+        return not self._is_busy
+
+    def _write(self, entries: list[tuple[int, bytes]]) -> None:
+        start = time.perf_counter()
+        self.log.append(entries)
+        spent_ms = (time.perf_counter() - start) * 1000
+        self.n_syncs += 1
+        self.mean_ms += (spent_ms - self.mean_ms) * _WEIGHT
+        self.max_ms = max(self.max_ms, spent_ms)
+        self._is_threaded = self.mean_ms > (INLINE_MS if self._is_threaded else THREAD_MS)
+
+    def _start(self, entries: list[tuple[int, bytes]]) -> None:
+        self._is_busy = True
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, self._write, entries)
+        future.add_done_callback(lambda done: self._on_written(done, entries[-1][0]))
+
+    def _on_written(self, done: "asyncio.Future[None]", zxid: int) -> None:
+        self._is_busy = False
+        error = done.exception()
+        if error is not None:
+            self.on_error(error)
+            return
+        self._reserve_ahead()
+        self.on_logged(zxid)
+        backlog, self._backlog = self._backlog, []
+        if backlog:
+            self.append(backlog)
+
+    def _reserve_ahead(self) -> None:
+        if self.log.wants_reserve():
+            self._pool.submit(self.log.reserve_ahead)

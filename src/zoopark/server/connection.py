@@ -1,0 +1,466 @@
+"""One client's connection: bytes in, replies and notifications out, in the order the protocol promises.
+
+    NEW ── four-letter word ──────────────────────────> CLOSING
+     │
+     ├── ConnectRequest, new session ──> OPENING ── createSession applied ──> OPEN
+     └── ConnectRequest, old session ───────────────────────────────────────> OPEN
+    any ── closeSession, expiry, a bad frame, a refused session ──> CLOSING
+
+Replies leave in the order of their requests: a read behind a write that is not applied yet waits with the count of
+writes that must be finished first. Reads are answered while their bytes are parsed; what is to be sent gathers in
+`out`, which the host writes once per wake-up.
+What it must never do: answer a write before it is applied, or let one connection's bytes harm another.
+"""
+
+from collections import deque
+from struct import error as StructError
+from typing import Final, final
+
+from zoopark import errors
+from zoopark.errors import Malformed
+from zoopark.jute import proto, txn
+from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.record import Now
+from zoopark.server.authentication import authenticate, is_admitted
+from zoopark.server.parts import Parts
+from zoopark.server.prepare import Refused, Requester
+from zoopark.server.sessions import Session
+from zoopark.server.traffic import Traffic
+from zoopark.tree.acl import READ, Acl, Identity
+from zoopark.tree.tree import Outcome, Part
+
+NEW: Final = 0
+OPENING: Final = 1
+OPEN: Final = 2
+CLOSING: Final = 3
+
+WORD_BYTES: Final = 4
+WORDS: Final = frozenset(
+    b"conf cons crst dirs dump envi gtmk hash isro lead mntr ruok srst srvr stat stmk wchc wchp wchs".split()
+) | {b"\xff\xf4\xff\xfd"}
+CONNECT_REQUEST_BYTES: Final = 44
+NO_ZXID: Final = -1
+
+_WRITES: Final = frozenset(
+    (
+        proto.CREATE,
+        proto.CREATE2,
+        proto.CREATE_CONTAINER,
+        proto.CREATE_TTL,
+        proto.DELETE,
+        proto.DELETE_CONTAINER,
+        proto.SET_DATA,
+        proto.SET_ACL,
+        proto.MULTI,
+        proto.RECONFIG,
+        proto.CLOSE_SESSION,
+    )
+)
+_READS: Final = frozenset(
+    (
+        proto.EXISTS,
+        proto.GET_DATA,
+        proto.GET_ACL,
+        proto.GET_CHILDREN,
+        proto.GET_CHILDREN2,
+        proto.SYNC,
+        proto.PING,
+        proto.CHECK_WATCHES,
+        proto.REMOVE_WATCHES,
+        proto.MULTI_READ,
+        proto.SET_WATCHES,
+        proto.SET_WATCHES2,
+        proto.GET_EPHEMERALS,
+        proto.GET_ALL_CHILDREN_NUMBER,
+        proto.ADD_WATCH,
+        proto.WHO_AM_I,
+    )
+)
+
+
+@final
+class Connection:
+    """The server's end of one connection.
+
+    Args:
+        connection_id: names it among all of this server, from 1.
+        address: the peer's IP address as text; `port` its port.
+        parts: what it talks to.
+        now_ms: when it was opened.
+    """
+
+    __slots__ = (
+        "accepted",
+        "address",
+        "connection_id",
+        "finished",
+        "has_read_only",
+        "identities",
+        "is_dirty",
+        "last_op",
+        "last_xid",
+        "last_zxid",
+        "opened_ms",
+        "out",
+        "partial",
+        "parts",
+        "port",
+        "requester",
+        "session",
+        "state",
+        "timeout_ms",
+        "traffic",
+        "waiting",
+    )
+
+    def __init__(self, connection_id: int, address: str, port: int, parts: Parts, now_ms: int) -> None:
+        self.connection_id = connection_id
+        self.address = address
+        self.port = port
+        self.parts = parts
+        self.opened_ms = now_ms
+        self.state = NEW
+        self.out: list[bytes] = []
+        self.partial: list[bytes] = []
+        self.identities: list[Identity] = [(b"ip", address.encode())]
+        self.requester = Requester(0, self.identities)
+        self.session: Session | None = None
+        self.timeout_ms = 0
+        self.has_read_only = False
+        self.accepted = 0
+        self.finished = 0
+        self.waiting: deque[tuple[int, int, int, bytes, int]] = deque()
+        self.traffic = Traffic()
+        self.last_op = 0
+        self.last_xid = 0
+        self.last_zxid = 0
+        self.is_dirty = False
+
+    def on_bytes(self, chunk: bytes, now: Now) -> None:
+        """Bytes came in; any bytes in any pieces."""
+        if self.partial:
+            self.partial.append(chunk)
+            if self.state == OPENING or not self._has_frame():
+                return
+            chunk = b"".join(self.partial)
+            self.partial.clear()
+        if self.state == OPEN:
+            self._serve(chunk, 0, now)
+        elif self.state == NEW:
+            self._greet(chunk, now)
+        elif self.state == OPENING:
+            self.partial.append(chunk)
+
+    def on_outcome(self, xid: int, op: int, outcome: Outcome, came_ms: int, now: Now) -> None:
+        """A write of this connection is applied, the last one that is not finished."""
+        self.finished += 1
+        if op == proto.CREATE_SESSION:
+            self._on_session_created(now)
+            return
+        err, path, node, parts = outcome
+        if err != errors.OK:
+            body = b""
+        elif op in (proto.SET_DATA, proto.SET_ACL):
+            assert node is not None
+            body = self.parts.tree.wire_stat(node)
+        elif op == proto.CREATE:
+            body = I32.pack(len(path)) + path
+        elif op in (proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL):
+            assert node is not None
+            body = pack_buffer(path) + self.parts.tree.wire_stat(node)
+        elif parts is not None:
+            body = b"".join([_pack_part(part) for part in parts]) + proto.MULTI_END
+        else:
+            body = b""
+        zxid = self.parts.tree.last_zxid
+        self.last_zxid = zxid
+        self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err) + body)
+        self._count_replies(1, now.mono_ms - came_ms)
+        if op == proto.CLOSE_SESSION:
+            self.close("the client closed its session")
+        elif self.waiting:
+            self._serve_waiting(now)
+
+    def on_event(self, event: int, path: bytes, zxid: int, acl: Acl) -> None:
+        """A watch of this connection fired. Nothing is said to somebody who may not read the node (CVE-2024-23944)."""
+        if self.state != OPEN:
+            return
+        if self.parts.config.is_acl_skipped or acl.allows(READ, self.identities):
+            self.out.append(proto.encode_event(event, path, zxid))
+            self._count_sent(1)
+
+    def on_session_gone(self) -> None:
+        """The session of this connection was closed or has moved away."""
+        self.close("its session is gone")
+
+    def close(self, why: str) -> None:
+        """Take no more requests; the host writes what is left in `out` and closes."""
+        if self.state != CLOSING:
+            self.state = CLOSING
+            self.waiting.clear()
+            self.partial.clear()
+            self.parts.to_close.append((self.connection_id, why))
+
+    def take_out(self) -> bytes:
+        """What is to be written now."""
+        out = self.out
+        data = out[0] if len(out) == 1 else b"".join(out)
+        out.clear()
+        return data
+
+    def n_outstanding(self) -> int:
+        """Requests that came in and are not answered."""
+        return self.accepted - self.finished + len(self.waiting)
+
+    def has_much_to_do(self) -> bool:
+        """Whether the host should stop reading until some of it is done."""
+        limit = self.parts.config.global_outstanding_limit
+        if self.state == OPENING:
+            return sum(map(len, self.partial)) > self.parts.config.jute_max_buffer_bytes
+        n_outstanding = self.n_outstanding()
+        return n_outstanding > limit or (n_outstanding > 0 and len(self.parts.pipeline.pending) > limit)
+
+    def _has_frame(self) -> bool:
+        """Whether the pieces hold at least one whole frame, or show that there will never be one."""
+        if sum(map(len, self.partial[:2])) < 4:
+            return True
+        size = I32.unpack((self.partial[0] + self.partial[1])[:4])[0]
+        if self.state == NEW or not 0 <= size <= self.parts.config.jute_max_buffer_bytes:
+            return True
+        return sum(map(len, self.partial)) >= 4 + int(size)
+
+    # ------------------------------------------------------------------ before the session
+
+    def _greet(self, chunk: bytes, now: Now) -> None:
+        if len(chunk) < WORD_BYTES:
+            self._keep(chunk)
+            return
+        word = chunk[:WORD_BYTES]
+        if word in WORDS:
+            self.out.append(self.parts.say(chunk))
+            self.close(f"the four-letter word {word!r} was answered")
+            return
+        size = I32.unpack_from(chunk)[0]
+        if not 0 <= size <= self.parts.config.jute_max_buffer_bytes:
+            self.close(f"a first frame of {size} bytes")
+            return
+        if len(chunk) < 4 + size:
+            self._keep(chunk)
+            return
+        self._count_received(1)
+        try:
+            request = proto.decode_connect_request(Reader(chunk[4 : 4 + size]))
+        except Malformed as error:
+            self.close(f"a malformed ConnectRequest: {error}")
+            return
+        self._keep(chunk[4 + size :])
+        self._connect(request, now)
+
+    def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
+        parts, config = self.parts, self.parts.config
+        if request.last_zxid_seen > parts.tree.last_zxid:
+            self.close(f"the client has seen zxid {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
+            return
+        low, high = config.min_session_timeout_ms, config.max_session_timeout_ms
+        self.timeout_ms = min(max(request.timeout_ms, low), high)
+        self.has_read_only = request.has_read_only
+        if request.session_id:
+            self._attach(request, now)
+            return
+        self.state = OPENING
+        session_id = parts.sessions.new_id()
+        self.requester = Requester(session_id, self.identities)
+        self.accepted += 1
+        body = I32.pack(self.timeout_ms)
+        parts.pipeline.submit(self.requester, self.connection_id, 0, proto.CREATE_SESSION, body, now)
+
+    def _attach(self, request: proto.ConnectRequest, now: Now) -> None:
+        """Take a session over. The connection it had is closed even if the password is wrong, as ZooKeeper does."""
+        session = self.parts.sessions.by_id.get(request.session_id)
+        if session is not None and session.connection:
+            self.parts.to_close.append((session.connection, "its session was taken over by another connection"))
+            session.connection = 0
+        is_known = request.password == proto.password_of(request.session_id)
+        if session is None or session.is_closing or not is_known:
+            refusal = proto.encode_connect_response(0, 0, bytes(proto.PASSWORD_BYTES), self.has_read_only)
+            self.out.append(refusal)
+            self.close(f"session {request.session_id:#x} is not open, or the password is wrong")
+            return
+        session.timeout_ms = self.timeout_ms
+        session.heard_ms = now.mono_ms
+        self._open(session, now)
+
+    def _on_session_created(self, now: Now) -> None:
+        session = self.parts.sessions.by_id.get(self.requester.session_id)
+        if self.state == OPENING and session is not None and not session.is_closing:
+            self._open(session, now)
+
+    def _open(self, session: Session, now: Now) -> None:
+        self.state = OPEN
+        self.session = session
+        session.connection = self.connection_id
+        self.requester = Requester(session.session_id, self.identities)
+        password = proto.password_of(session.session_id)
+        self.out.append(
+            proto.encode_connect_response(self.timeout_ms, session.session_id, password, self.has_read_only)
+        )
+        self._count_sent(1)
+        if self.partial:
+            held = b"".join(self.partial)
+            self.partial.clear()
+            self._serve(held, 0, now)
+
+    # ------------------------------------------------------------------ requests
+
+    def _serve(self, chunk: bytes, at: int, now: Now) -> None:
+        """Every whole frame of the chunk from `at`; the rest is kept."""
+        end, limit = len(chunk), self.parts.config.jute_max_buffer_bytes
+        session = self.session
+        assert session is not None
+        session.heard_ms = now.mono_ms
+        unpack = proto.FRAME_AND_REQUEST_HEADER.unpack_from
+        n_frames = n_reads = 0
+        while end - at >= 12:
+            size, xid, op = unpack(chunk, at)
+            stop = at + 4 + size
+            if size < 8 or size > limit or stop > end:
+                break
+            n_frames += 1
+            self.last_op, self.last_xid = op, xid
+            body = chunk[at + 12 : stop]
+            at = stop
+            if op == proto.GET_DATA and self.accepted == self.finished:
+                n_reads += 1
+                self._answer_get(xid, body)
+            elif op == proto.SET_DATA:
+                self.accepted += 1
+                self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now)
+            else:
+                self._on_request(xid, op, body, now)
+                if self.state != OPEN:
+                    break
+        self._count_received(n_frames)
+        if n_reads:
+            self._count_replies(n_reads, 0)
+        if self.state == OPEN and at < end:
+            self._keep_rest(chunk[at:], limit)
+
+    def _keep_rest(self, rest: bytes, limit: int) -> None:
+        if len(rest) >= 4:
+            size = I32.unpack_from(rest)[0]
+            if not 8 <= size <= limit:
+                self.close(f"a frame of {size} bytes, where 8 to {limit} are allowed (jute.maxbuffer)")
+                return
+        self.partial.append(rest)
+
+    def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
+        if op == proto.AUTH:
+            self._authenticate(xid, body)
+        elif op == proto.SASL:
+            # Without a login configuration ZooKeeper has no SASL server and answers with a null token.
+            self._reply(xid, 0, errors.OK, pack_buffer(None))
+        elif not is_admitted(self.parts.config, self.identities):
+            self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
+            self.close("a request before the authentication that is enforced")
+        elif op in _WRITES:
+            self.accepted += 1
+            self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now)
+            if op == proto.CLOSE_SESSION:
+                self.partial.clear()
+        elif op not in _READS:
+            self._reply(xid, NO_ZXID, errors.UNIMPLEMENTED, b"")
+            self.close(f"a request of unknown type {op}")
+        elif self.accepted == self.finished:
+            self._answer(xid, op, body)
+            self._count_replies(1, 0)
+        else:
+            self.waiting.append((self.accepted, xid, op, body, now.mono_ms))
+
+    def _authenticate(self, xid: int, body: bytes) -> None:
+        try:
+            reader = Reader(body)
+            reader.i32()
+            scheme, auth = reader.string(), reader.buffer()
+        except Malformed as error:
+            self.close(f"a malformed auth packet: {error}")
+            return
+        proven = authenticate(self.parts.config, scheme or b"", auth, self.address.encode())
+        if proven is None:
+            self._reply(xid, 0, errors.AUTH_FAILED, b"")
+            self.close(f"authentication failed, scheme {scheme!r}")
+            return
+        self.identities.extend(identity for identity in proven if identity not in self.identities)
+        self._reply(xid, 0, errors.OK, b"")
+
+    def _serve_waiting(self, now: Now) -> None:
+        """Answer the reads whose writes are finished."""
+        while self.waiting and self.waiting[0][0] <= self.finished and self.state == OPEN:
+            _, xid, op, body, came_ms = self.waiting.popleft()
+            self._answer(xid, op, body)
+            self._count_replies(1, now.mono_ms - came_ms)
+
+    def _answer_get(self, xid: int, body: bytes) -> None:
+        try:
+            answer = self.parts.reads.get_data(self.requester, self.connection_id, body)
+        except Refused as refusal:
+            self._reply(xid, self.parts.tree.last_zxid, refusal.err, b"")
+        except (Malformed, StructError, IndexError):
+            self._reply(xid, self.parts.tree.last_zxid, errors.MARSHALLING_ERROR, b"")
+        else:
+            zxid = self.parts.tree.last_zxid
+            self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, errors.OK))
+            self.out.append(answer)
+
+    def _answer(self, xid: int, op: int, body: bytes) -> None:
+        reads, zxid = self.parts.reads, self.parts.tree.last_zxid
+        err, answer = errors.OK, b""
+        try:
+            if op == proto.GET_DATA:
+                answer = reads.get_data(self.requester, self.connection_id, body)
+            elif op == proto.PING:
+                xid = proto.PING_XID
+            elif op == proto.MULTI_READ:
+                answer = reads.multi_read(self.requester, body)
+            elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
+                events = reads.set_watches(self.connection_id, op, body)
+                self.out.extend(events)
+                self._count_sent(len(events))
+            else:
+                answer = reads.answer(self.requester, self.connection_id, op, body)
+        except Refused as refusal:
+            err = refusal.err
+        except (Malformed, StructError, IndexError):
+            err = errors.MARSHALLING_ERROR
+        self._reply(xid, zxid, err, answer)
+
+    def _reply(self, xid: int, zxid: int, err: int, body: bytes) -> None:
+        self.last_zxid = zxid
+        self.out.append(proto.encode_reply(xid, zxid, err, body))
+
+    def _keep(self, rest: bytes) -> None:
+        if rest:
+            self.partial.append(rest)
+
+    def _count_received(self, count: int) -> None:
+        self.traffic.received += count
+        self.parts.traffic.received += count
+
+    def _count_sent(self, count: int) -> None:
+        self.traffic.sent += count
+        self.parts.traffic.sent += count
+
+    def _count_replies(self, count: int, latency_ms: int) -> None:
+        self.traffic.on_replies(count, latency_ms)
+        self.parts.traffic.on_replies(count, latency_ms)
+
+
+def _pack_part(part: Part) -> bytes:
+    """One operation of a multi's reply."""
+    kind, err, path, stat = part
+    if kind == txn.ERROR:
+        return proto.encode_multi_part(-1, err, I32.pack(err))
+    if kind in (txn.CREATE2, txn.CREATE_CONTAINER, txn.CREATE_TTL):
+        return proto.encode_multi_part(txn.CREATE2, err, pack_buffer(path) + stat)
+    if kind == txn.CREATE:
+        return proto.encode_multi_part(kind, err, pack_buffer(path))
+    return proto.encode_multi_part(kind, err, stat if kind == txn.SET_DATA else b"")

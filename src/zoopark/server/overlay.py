@@ -1,0 +1,154 @@
+"""The tree as it will be once everything prepared is applied.
+
+A request is prepared against this view, so that it sees the requests before it that are not yet on disk. The view holds
+only what differs, or what was looked at, over the committed tree or over another view (a multi is a view on a view).
+It is dropped, never undone: failure of a multi or loss of leadership forgets it.
+
+Nodes that are applied leave the view in generations: `recent` holds what was touched since the last turn of
+generations, `older` what was touched before it.
+"""
+
+from typing import final
+from zlib import crc32
+
+from zoopark import paths
+from zoopark.jute import stat as stats
+from zoopark.tree.acl import Acl
+from zoopark.tree.owners import EPHEMERAL
+from zoopark.tree.tree import DIGEST_MASK, Tree
+from zoopark.tree.znode import content_crc
+
+
+@final
+class Head:
+    """A node in the view: enough to validate a request and to compute the digest after it."""
+
+    __slots__ = ("acl", "content", "data_length", "is_there", "n_children", "stat")
+
+    def __init__(self, stat: bytes, content: int, data_length: int, n_children: int, acl: Acl) -> None:
+        self.stat = stat
+        self.content = content
+        self.data_length = data_length
+        self.n_children = n_children
+        self.acl = acl
+        self.is_there = True
+
+    def copy(self) -> "Head":
+        return Head(self.stat, self.content, self.data_length, self.n_children, self.acl)
+
+
+@final
+class Overlay:
+    """One view.
+
+    Args:
+        tree: the committed tree under it.
+        base: the view under it, if it is not the lowest.
+
+    `digest` is the tree digest after everything prepared in this view.
+    """
+
+    def __init__(self, tree: Tree, base: "Overlay | None" = None) -> None:
+        self.tree = tree
+        self.base = base
+        self.digest: int = tree.digest if base is None else base.digest
+        self.recent: dict[bytes, Head] = {}
+        self.older: dict[bytes, Head] = {}
+        self.older_zxid = 0
+        self._owned: dict[int, dict[bytes, bool]] = {}
+        self._older_owned: dict[int, dict[bytes, bool]] = {}
+
+    def find(self, path: bytes) -> Head | None:
+        """The node at a path, None if there is none; the empty path is the root."""
+        head = self.recent.get(path)
+        if head is None:
+            head = self._fetch(path or paths.ROOT)
+            if head is None:
+                return None
+            self.recent[path or paths.ROOT] = head
+        return head if head.is_there else None
+
+    def add(self, path: bytes, head: Head, parent: Head, parent_stat: bytes) -> None:
+        """A node created at `path`; its parent's Stat becomes `parent_stat`."""
+        self.recent[path] = head
+        if not path.startswith(paths.UNCOUNTED_PREFIX):
+            self.digest = self.digest + crc32(head.stat, head.content) & DIGEST_MASK
+        parent.n_children += 1
+        self.change_stat(paths.parent_of(path), parent, parent_stat)
+        self._note_owner(path, head, is_owned=True)
+
+    def remove(self, path: bytes, head: Head, zxid: int) -> None:
+        """The node at `path` deleted by transaction `zxid`."""
+        head.is_there = False
+        if not path.startswith(paths.UNCOUNTED_PREFIX):
+            self.digest = self.digest - crc32(head.stat, head.content) & DIGEST_MASK
+        parent_path = paths.parent_of(path)
+        parent = self.find(parent_path)
+        assert parent is not None, path
+        parent.n_children -= 1
+        self.change_stat(parent_path, parent, stats.after_child_deleted(parent.stat, zxid))
+        self._note_owner(path, head, is_owned=False)
+
+    def change_stat(self, path: bytes, head: Head, stat: bytes) -> None:
+        """A node's Stat replaced."""
+        if not path.startswith(paths.UNCOUNTED_PREFIX):
+            content = head.content
+            self.digest = self.digest + crc32(stat, content) - crc32(head.stat, content) & DIGEST_MASK
+        head.stat = stat
+
+    def change_data(self, path: bytes, head: Head, data: bytes | None, stat: bytes) -> None:
+        """A node's data and Stat replaced."""
+        content = content_crc(path, data)
+        if not path.startswith(paths.UNCOUNTED_PREFIX):
+            self.digest = self.digest + crc32(stat, content) - crc32(head.stat, head.content) & DIGEST_MASK
+        head.stat = stat
+        head.content = content
+        head.data_length = len(data) if data else 0
+
+    def ephemerals_of(self, session_id: int) -> list[bytes]:
+        """The paths of a session's ephemerals, in the order of their creation."""
+        owned = dict.fromkeys(self.tree.ephemerals.get(session_id, {}), True)
+        for view in (self.base, self):
+            if view is not None:
+                owned.update(view._older_owned.get(session_id, {}))
+                owned.update(view._owned.get(session_id, {}))
+        return [path for path, is_owned in owned.items() if is_owned]
+
+    def absorb(self, view: "Overlay") -> None:
+        """Take over what a view on this one holds."""
+        assert view.base is self
+        self.recent.update(view.recent)
+        for session_id, owned in view._owned.items():
+            self._owned.setdefault(session_id, {}).update(owned)
+        self.digest = view.digest
+
+    def on_applied(self, zxid: int, prepared_zxid: int) -> None:
+        """Everything up to `zxid` is in the tree; the last transaction prepared in this view is `prepared_zxid`."""
+        if zxid == prepared_zxid:
+            assert self.digest == self.tree.digest, (hex(zxid), self.digest, self.tree.digest)
+            self.recent.clear()
+            self.older.clear()
+            self._owned.clear()
+            self._older_owned.clear()
+        elif zxid >= self.older_zxid:
+            self.older, self.recent = self.recent, {}
+            self._older_owned, self._owned = self._owned, {}
+            self.older_zxid = prepared_zxid
+
+    def _fetch(self, path: bytes) -> Head | None:
+        head = self.older.pop(path, None)
+        if head is not None:
+            return head
+        if self.base is not None:
+            head = self.base.find(path)
+            return head.copy() if head is not None else None
+        node = self.tree.nodes.get(path)
+        if node is None:
+            return None
+        data = node.data
+        return Head(node.stat, content_crc(path, data), len(data) if data else 0, node.n_children(), node.acl)
+
+    def _note_owner(self, path: bytes, head: Head, *, is_owned: bool) -> None:
+        owner = stats.owner_of(head.stat)
+        if owner != 0 and self.tree.kinds.kind_of(owner) == EPHEMERAL:
+            self._owned.setdefault(owner, {})[path] = is_owned

@@ -1,0 +1,55 @@
+"""Writes on their way: prepared, waiting for the disk, then applied in the order of their zxids.
+
+    submit -> prepare -> entries -> Append … on_logged -> take_logged -> applied by the member
+
+What it must never do: let a transaction be applied, or its request be answered, before it is on disk.
+"""
+
+from collections import deque
+from typing import TypeAlias, final
+
+from zoopark.record import Now
+from zoopark.server.prepare import Preparer, Requester
+
+Pending: TypeAlias = tuple[int, int, int, int, bytes, int]
+"""(zxid, connection id or 0, xid, opcode, transaction, when its request came in)."""
+
+
+@final
+class Pipeline:
+    """The writes of all connections, in one order.
+
+    Args:
+        preparer: gives every request its transaction.
+    """
+
+    def __init__(self, preparer: Preparer) -> None:
+        self.preparer = preparer
+        self.entries: list[tuple[int, bytes]] = []
+        self.pending: deque[Pending] = deque()
+
+    def submit(self, requester: Requester, connection: int, xid: int, op: int, body: bytes, now: Now) -> None:
+        """Take up a write request; `connection` is the id of the one to answer, 0 for nobody."""
+        preparer = self.preparer
+        txn = preparer.prepare(requester, xid, op, body, now.wall_ms)
+        zxid = preparer.zxid
+        self.entries.append((zxid, txn))
+        self.pending.append((zxid, connection, xid, op, txn, now.mono_ms))
+
+    def take_entries(self) -> list[tuple[int, bytes]]:
+        """The transactions to append now, in order."""
+        entries = self.entries
+        self.entries = []
+        return entries
+
+    def take_logged(self, zxid: int) -> list[Pending]:
+        """The writes that are durable once everything up to `zxid` is."""
+        pending = self.pending
+        if pending and pending[-1][0] <= zxid:
+            logged = list(pending)
+            pending.clear()
+            return logged
+        logged = []
+        while pending and pending[0][0] <= zxid:
+            logged.append(pending.popleft())
+        return logged

@@ -1,0 +1,347 @@
+"""From a request to a transaction: validate it against everything prepared before it, and say what it changes.
+
+Every write request gets a zxid and a transaction, a refused one an error transaction. Validation follows ZooKeeper's
+order, the first failure wins (create: flags, ttl, session, path, ACL, parent, permission, final path, existence,
+ephemeral parent, quota). The transaction carries the digest of the tree after it.
+
+What it must never do: change the tree, or promise anything: what is prepared here is not on disk yet.
+"""
+
+from struct import error as StructError
+from typing import Final, final
+
+from zoopark import errors, paths
+from zoopark.errors import Malformed
+from zoopark.jute import proto
+from zoopark.jute import stat as stats
+from zoopark.jute import txn as txns
+from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.record import Record
+from zoopark.server.config import Config
+from zoopark.server.overlay import Head, Overlay
+from zoopark.server.sessions import SessionTracker
+from zoopark.tree import acl as acls
+from zoopark.tree import quotas
+from zoopark.tree.acl import Acl, Identity
+from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, MAX_TTL_MS, ORDINARY
+from zoopark.tree.tree import Tree
+from zoopark.tree.znode import content_crc
+
+ANY_VERSION: Final = -1
+_EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
+_SEQUENTIAL_FLAGS: Final = (proto.SEQUENTIAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
+_TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
+_CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
+
+
+class Refused(Exception):
+    """A request that gets the error `err` as its answer."""
+
+    def __init__(self, err: int) -> None:
+        super().__init__(err)
+        self.err = err
+
+
+@final
+class Requester(Record):
+    """Who asks: the session (0 for the server itself) and the identities of its connection."""
+
+    __slots__ = ("identities", "session_id")
+
+    def __init__(self, session_id: int, identities: list[Identity]) -> None:
+        self.session_id = session_id
+        self.identities = identities
+
+
+@final
+class Preparer:
+    """Turns requests into transactions, one after the other.
+
+    Args:
+        config: the switches for ACLs, quotas, digests and node types.
+        tree: the committed tree.
+        sessions: which sessions may still write.
+        zxid: the last zxid given so far.
+    """
+
+    def __init__(self, config: Config, tree: Tree, sessions: SessionTracker, zxid: int) -> None:
+        self.config = config
+        self.tree = tree
+        self.sessions = sessions
+        self.zxid = zxid
+        self.view = Overlay(tree)
+        self._requester = Requester(0, [])
+        self._time_ms = 0
+
+    def prepare(self, requester: Requester, cxid: int, op: int, body: bytes, wall_ms: int) -> bytes:
+        """The transaction of one request, an error transaction if it is refused.
+
+        Args:
+            cxid: the request's xid.
+            op: its opcode; `body` its record.
+            wall_ms: the time that the transaction will carry.
+        """
+        zxid = self.zxid + 1
+        self.zxid = zxid
+        self._requester = requester
+        self._time_ms = wall_ms
+        try:
+            kind, record = self._change(op, body)
+        except Refused as refusal:
+            kind, record = txns.ERROR, I32.pack(refusal.err)
+        except (Malformed, StructError, ValueError):
+            kind, record = txns.ERROR, I32.pack(errors.MARSHALLING_ERROR)
+        header = txns.HEADER.pack(requester.session_id, cxid, zxid, wall_ms, kind)
+        if kind == txns.ERROR or not self.config.has_digest:
+            return header + record
+        return header + record + txns.DIGEST.pack(txns.DIGEST_VERSION, self.view.digest)
+
+    def on_applied(self, zxid: int) -> None:
+        """Everything up to `zxid` is in the tree."""
+        self.view.on_applied(zxid, self.zxid)
+
+    def _change(self, op: int, body: bytes) -> tuple[int, bytes]:
+        """The transaction's type and body. Raises Refused, or Malformed, struct.error or ValueError for a bad record."""
+        if op == proto.SET_DATA:
+            self._require_session()
+            return op, self._set_data(body)
+        if op in _CREATES:
+            return op, self._create(op, body)
+        if op == proto.CREATE_SESSION:
+            return op, body
+        if op == proto.DELETE_CONTAINER:
+            return op, self._delete_container(body)
+        if op == proto.RECONFIG:
+            raise Refused(self._reconfig_error())
+        if op == proto.CLOSE_SESSION:
+            return op, self._close_session()
+        if op == proto.MULTI:
+            return op, self._multi(body)
+        self._require_session()
+        if op == proto.DELETE:
+            return op, self._delete(Reader(body))
+        if op == proto.SET_ACL:
+            return op, self._set_acl(Reader(body))
+        if op == proto.CHECK:
+            return op, self._check(Reader(body))
+        raise AssertionError(f"opcode {op} is no write")
+
+    def _set_data(self, body: bytes) -> bytes:
+        size = I32.unpack_from(body)[0]
+        path_end = 4 + size
+        data_size = I32.unpack_from(body, path_end)[0] if size >= 0 else -2
+        data_end = path_end + 4 + max(data_size, 0)
+        if data_size < -1:
+            raise Malformed("a negative length")
+        path = body[4:path_end]
+        head = self.view.find(path)
+        if head is None or not path:
+            raise Refused(errors.NO_NODE if paths.is_valid(path) else errors.BAD_ARGUMENTS)
+        expected = I32.unpack_from(body, data_end)[0]
+        self._require_permission(head.acl, acls.WRITE)
+        data = body[path_end + 4 : data_end] if data_size >= 0 else None
+        if self.config.is_quota_enforced:
+            self._require_quota(path, max(data_size, 0) - head.data_length, 0)
+        version = _next_version(stats.version_of(head.stat), expected)
+        self.view.change_data(path, head, data, stats.after_set(head.stat, self.zxid, self._time_ms, version))
+        return body[:data_end] + I32.pack(version)
+
+    def _create(self, op: int, body: bytes) -> bytes:
+        path, data, encoded, flags, ttl_ms = _read_create(op, body)
+        self._require_mode(op, flags, ttl_ms)
+        self._require_session()
+        if b"/" not in path or b"\x00" in path:
+            raise Refused(errors.BAD_ARGUMENTS)
+        acl = self._expanded_acl(encoded)
+        parent = self.view.find(paths.parent_of(path))
+        if parent is None:
+            raise Refused(errors.NO_NODE)
+        self._require_permission(parent.acl, acls.CREATE)
+        cversion = stats.cversion_of(parent.stat)
+        if flags in _SEQUENTIAL_FLAGS:
+            path = b"%s%010d" % (path, cversion)
+        if not paths.is_plain_component(paths.name_of(path)) and not paths.is_valid(path):
+            raise Refused(errors.BAD_ARGUMENTS)
+        if self.view.find(path) is not None:
+            raise Refused(errors.NODE_EXISTS)
+        if self.tree.kinds.kind_of(stats.owner_of(parent.stat)) == EPHEMERAL:
+            raise Refused(errors.NO_CHILDREN_FOR_EPHEMERALS)
+        data_size = max(I32.unpack_from(data)[0], 0)
+        if self.config.is_quota_enforced:
+            self._require_quota(path, data_size, 1)
+        is_ephemeral = flags in _EPHEMERAL_FLAGS
+        owner = self._owner(op, is_ephemeral, ttl_ms)
+        content = content_crc(path, data[4:])
+        head = Head(stats.new_stat(self.zxid, self._time_ms, owner), content, data_size, 0, acl)
+        cversion = stats.wrap_i32(cversion + 1)
+        self.view.add(path, head, parent, stats.after_child_created(parent.stat, self.zxid, cversion))
+        if op == proto.CREATE_CONTAINER:
+            return txns.encode_create_container(path, data, acl.encoded, cversion)
+        if op == proto.CREATE_TTL:
+            return txns.encode_create_ttl(path, data, acl.encoded, cversion, ttl_ms)
+        return txns.encode_create(path, data, acl.encoded, is_ephemeral, cversion)
+
+    def _delete(self, reader: Reader) -> bytes:
+        path, expected = txns.require(reader.string()), reader.i32()
+        if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
+            raise Refused(errors.BAD_ARGUMENTS)
+        parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
+        if parent is None or head is None:
+            raise Refused(errors.NO_NODE)
+        self._require_permission(parent.acl, acls.DELETE)
+        _next_version(stats.version_of(head.stat), expected)
+        if head.n_children:
+            raise Refused(errors.NOT_EMPTY)
+        self.view.remove(path, head, self.zxid)
+        return pack_buffer(path)
+
+    def _delete_container(self, body: bytes) -> bytes:
+        path = txns.require(Reader(body).string())
+        if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
+            raise Refused(errors.BAD_ARGUMENTS)
+        parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
+        if parent is None or head is None:
+            raise Refused(errors.NO_NODE)
+        if head.n_children:
+            raise Refused(errors.NOT_EMPTY)
+        if self.tree.kinds.kind_of(stats.owner_of(head.stat)) in (ORDINARY, EPHEMERAL):
+            raise Refused(errors.BAD_VERSION)
+        self.view.remove(path, head, self.zxid)
+        return pack_buffer(path)
+
+    def _set_acl(self, reader: Reader) -> bytes:
+        path, encoded, expected = txns.require(reader.string()), txns.read_acl_bytes(reader), reader.i32()
+        if not paths.is_valid(path):
+            raise Refused(errors.BAD_ARGUMENTS)
+        acl = self._expanded_acl(encoded)
+        head = self._require_node(path)
+        self._require_permission(head.acl, acls.ADMIN)
+        aversion = _next_version(stats.aversion_of(head.stat), expected)
+        head.acl = acl
+        self.view.change_stat(path, head, stats.after_acl(head.stat, aversion))
+        return txns.encode_set_acl(path, acl.encoded, aversion)
+
+    def _check(self, reader: Reader) -> bytes:
+        path, expected = txns.require(reader.string()), reader.i32()
+        if not paths.is_valid(path):
+            raise Refused(errors.BAD_ARGUMENTS)
+        head = self._require_node(path)
+        self._require_permission(head.acl, acls.READ)
+        return txns.encode_check(path, _next_version(stats.version_of(head.stat), expected))
+
+    def _close_session(self) -> bytes:
+        session_id = self._requester.session_id
+        doomed = self.view.ephemerals_of(session_id)
+        for path in doomed:
+            head = self.view.find(path)
+            assert head is not None, path
+            self.view.remove(path, head, self.zxid)
+        session = self.sessions.by_id.get(session_id)
+        if session is not None:
+            session.is_closing = True
+        return txns.encode_close_session(doomed) if self.config.has_close_session_txn else b""
+
+    def _multi(self, body: bytes) -> bytes:
+        """All parts against a view of their own, which is kept only if none is refused."""
+        committed = self.view
+        parts: list[tuple[int, bytes]] = []
+        err = errors.OK
+        operations = proto.read_multi(Reader(body))
+        if operations and operations[0][0] in (proto.GET_DATA, proto.GET_CHILDREN):
+            raise Malformed("reads in a multi")
+        self.view = Overlay(self.tree, committed)
+        try:
+            for op, start, end in operations:
+                try:
+                    if err == errors.OK:
+                        parts.append(self._change(op, body[start:end]))
+                    else:
+                        parts.append((txns.ERROR, I32.pack(errors.RUNTIME_INCONSISTENCY)))
+                except Refused as refusal:
+                    err = refusal.err
+                    parts.append((txns.ERROR, I32.pack(err)))
+            if err == errors.OK:
+                committed.absorb(self.view)
+        finally:
+            self.view = committed
+        return txns.encode_multi(parts)
+
+    def _reconfig_error(self) -> int:
+        is_enabled = self.config.properties.get("zookeeper.reconfigEnabled", "").lower() == "true"
+        return errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED
+
+    def _require_session(self) -> None:
+        if not self.sessions.is_open(self._requester.session_id):
+            raise Refused(errors.SESSION_EXPIRED)
+
+    def _require_node(self, path: bytes) -> Head:
+        head = self.view.find(path)
+        if head is None:
+            raise Refused(errors.NO_NODE)
+        return head
+
+    def _require_permission(self, acl: Acl, permission: int) -> None:
+        if acl.world & permission or self.config.is_acl_skipped:
+            return
+        if not acl.allows(permission, self._requester.identities):
+            raise Refused(errors.NO_AUTH)
+
+    def _require_mode(self, op: int, flags: int, ttl_ms: int) -> None:
+        if not proto.PERSISTENT_FLAG <= flags <= proto.SEQUENTIAL_TTL_FLAG:
+            raise Refused(errors.BAD_ARGUMENTS)
+        is_ttl = flags in _TTL_FLAGS
+        if is_ttl and not self.tree.kinds.is_extended:
+            raise Refused(errors.UNIMPLEMENTED)
+        if is_ttl != (op == proto.CREATE_TTL) or (is_ttl and not 1 <= ttl_ms <= MAX_TTL_MS):
+            raise Refused(errors.BAD_ARGUMENTS)
+
+    def _require_quota(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
+        subject = self.tree.quotas.nearest(path)
+        limits_node = self.tree.nodes.get(quotas.limits_path(subject)) if subject else None
+        if subject is None or limits_node is None:
+            return
+        stats_node = self.tree.nodes.get(quotas.stats_path(subject))
+        usage = quotas.parse_quota(stats_node.data if stats_node else None)
+        usage.count += grown_count
+        usage.bytes += grown_bytes
+        if quotas.is_exceeded(quotas.parse_quota(limits_node.data), usage):
+            raise Refused(errors.QUOTA_EXCEEDED)
+
+    def _expanded_acl(self, encoded: bytes) -> Acl:
+        known = self.tree.acls.find(encoded)
+        if known is not None:
+            return known
+        entries = acls.expand(acls.read_acl(Reader(encoded)), self._requester.identities)
+        if entries is None:
+            raise Refused(errors.INVALID_ACL)
+        expanded = acls.encode_acl(entries)
+        return self.tree.acls.find(expanded) or Acl(0, expanded)
+
+    def _owner(self, op: int, is_ephemeral: bool, ttl_ms: int) -> int:
+        if op == proto.CREATE_CONTAINER:
+            return CONTAINER_OWNER
+        if op == proto.CREATE_TTL:
+            return self.tree.kinds.owner_of_ttl(ttl_ms)
+        return self._requester.session_id if is_ephemeral else 0
+
+
+def _next_version(version: int, expected: int) -> int:
+    if expected not in (ANY_VERSION, version):
+        raise Refused(errors.BAD_VERSION)
+    return stats.wrap_i32(version + 1)
+
+
+def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
+    """(path, data with its length, ACL as its vector, flags, ttl or -1)."""
+    reader = Reader(body)
+    path = txns.require(reader.string())
+    start = reader.position
+    reader.buffer()
+    data = body[start : reader.position]
+    if body.startswith(acls.OPEN_ACL, reader.position):
+        reader.position += len(acls.OPEN_ACL)
+        encoded = acls.OPEN_ACL
+    else:
+        encoded = txns.read_acl_bytes(reader)
+    flags = reader.i32()
+    return path, data, encoded, flags, reader.i64() if op == proto.CREATE_TTL else -1

@@ -1,0 +1,238 @@
+"""Requests that change nothing: answered from the committed tree, in the order of their session.
+
+A refused read raises `Refused`; a record that cannot be read raises Malformed or struct.error. Watches are registered
+here, under the id of the connection that asked.
+"""
+
+from typing import Final, final
+
+from zoopark import errors, paths
+from zoopark.errors import Malformed
+from zoopark.jute import proto
+from zoopark.jute import stat as stats
+from zoopark.jute.buffer import I32, Reader, pack_buffer, pack_vector
+from zoopark.jute.txn import require
+from zoopark.server.config import Config
+from zoopark.server.prepare import Refused, Requester
+from zoopark.tree import acl as acls
+from zoopark.tree import watches
+from zoopark.tree.tree import Tree, pack_children
+from zoopark.tree.znode import Znode
+
+CHILDREN_WATCHER: Final = 1
+DATA_WATCHER: Final = 2
+ANY_WATCHER: Final = 3
+PERSISTENT_WATCHER: Final = 4
+RECURSIVE_WATCHER: Final = 5
+REPLAYED_ZXID: Final = -1
+
+
+@final
+class Reads:
+    """Answers reads of every connection."""
+
+    def __init__(self, config: Config, tree: Tree) -> None:
+        self.config = config
+        self.tree = tree
+
+    def answer(self, requester: Requester, watcher: int, op: int, body: bytes) -> bytes:
+        """The body of the reply to a read other than getData, setWatches and multiRead.
+
+        Args:
+            watcher: the id to register watches under.
+            body: the request's record.
+        """
+        reader = Reader(body)
+        if op == proto.EXISTS:
+            return self._exists(requester, watcher, reader)
+        if op in (proto.GET_CHILDREN, proto.GET_CHILDREN2):
+            return self._children(requester, watcher, reader, op)
+        if op == proto.GET_ACL:
+            return self._acl(requester, reader)
+        if op == proto.SYNC:
+            return pack_buffer(java_text(require(reader.string())))
+        if op in (proto.CHECK_WATCHES, proto.REMOVE_WATCHES):
+            return self._watches(watcher, reader, op)
+        if op == proto.ADD_WATCH:
+            return self._add_watch(watcher, reader)
+        if op == proto.GET_EPHEMERALS:
+            return self._ephemerals(requester, reader)
+        if op == proto.GET_ALL_CHILDREN_NUMBER:
+            return self._descendants(requester, reader)
+        if op == proto.WHO_AM_I:
+            return _who_am_i(requester)
+        raise AssertionError(f"opcode {op} is no read")
+
+    def get_data(self, requester: Requester, watcher: int, body: bytes) -> bytes:
+        """The body of the reply to getData."""
+        path_end = 4 + I32.unpack_from(body)[0]
+        path = body[4:path_end]
+        node = self.tree.nodes.get(path)
+        if node is None:
+            if path_end < 4:
+                raise Malformed("a path of negative length")
+            node = self._require_node(path, len(body) - path_end)
+        if not node.acl.world & acls.READ:
+            self._require_permission(node, acls.READ, requester)
+        if body[path_end]:
+            self.tree.watches.data.add(path, watcher, watches.STANDARD)
+        data = node.data
+        if data is None:
+            return pack_buffer(None) + self.tree.wire_stat(node)
+        return I32.pack(len(data)) + data + self.tree.wire_stat(node)
+
+    def multi_read(self, requester: Requester, body: bytes) -> bytes:
+        """The body of the reply to multiRead: each read on its own, none registers a watch."""
+        parts = []
+        for op, start, end in proto.read_multi(Reader(body)):
+            if op not in (proto.GET_DATA, proto.GET_CHILDREN):
+                raise Malformed("writes in a multiRead")
+            unwatched = body[start : end - 1] + b"\x00"
+            try:
+                if op == proto.GET_DATA:
+                    answer = self.get_data(requester, 0, unwatched)
+                else:
+                    answer = self.answer(requester, 0, op, unwatched)
+                parts.append(proto.encode_multi_part(op, errors.OK, answer))
+            except Refused as refusal:
+                parts.append(proto.encode_multi_part(-1, refusal.err, I32.pack(refusal.err)))
+        return b"".join(parts) + proto.MULTI_END
+
+    def set_watches(self, watcher: int, op: int, body: bytes) -> list[bytes]:
+        """Register a reconnected client's watches again; the events it missed, as framed notifications in order."""
+        reader = Reader(body)
+        zxid = reader.i64()
+        lists = [reader.vector(reader.string) for _ in range(3 if op == proto.SET_WATCHES else 5)]
+        events: list[bytes] = []
+        for kind, wanted in enumerate(lists):
+            if wanted is None:
+                raise Malformed("a null list of watches")
+            for path in wanted:
+                event = self._rearm(kind, require(path), watcher, zxid)
+                if event:
+                    events.append(proto.encode_event(event, require(path), REPLAYED_ZXID))
+        return events
+
+    def _rearm(self, kind: int, path: bytes, watcher: int, zxid: int) -> int:
+        """The event that a watch of the kind-th list missed, 0 if it is armed again."""
+        table = self.tree.watches
+        if kind >= 3:
+            table.add_persistent(path, watcher, is_recursive=kind == 4)
+            return 0
+        node = self.tree.get(path)
+        if kind == 1:
+            if node is not None:
+                return watches.NODE_CREATED
+        elif node is None:
+            return watches.NODE_DELETED
+        elif kind == 0 and stats.mzxid_of(node.stat) > zxid:
+            return watches.NODE_DATA_CHANGED
+        elif kind == 2 and stats.pzxid_of(node.stat) > zxid:
+            return watches.NODE_CHILDREN_CHANGED
+        (table.child if kind == 2 else table.data).add(path, watcher, watches.STANDARD)
+        return 0
+
+    def _exists(self, requester: Requester, watcher: int, reader: Reader) -> bytes:
+        path, is_watched = require(reader.string()), reader.bool()
+        if b"\x00" in path:
+            raise Refused(errors.BAD_ARGUMENTS)
+        node = self.tree.get(path)
+        if node is not None:
+            self._require_permission(node, acls.READ, requester)
+        if is_watched:
+            self.tree.watches.data.add(path, watcher, watches.STANDARD)
+        if node is None:
+            raise Refused(errors.NO_NODE)
+        return self.tree.wire_stat(node)
+
+    def _children(self, requester: Requester, watcher: int, reader: Reader, op: int) -> bytes:
+        path, is_watched = require(reader.string()), reader.bool()
+        node = self._require_node(path, 1)
+        self._require_permission(node, acls.READ, requester)
+        if is_watched:
+            self.tree.watches.child.add(path, watcher, watches.STANDARD)
+        return pack_children(node) + (self.tree.wire_stat(node) if op == proto.GET_CHILDREN2 else b"")
+
+    def _acl(self, requester: Requester, reader: Reader) -> bytes:
+        node = self._require_node(require(reader.string()), 1)
+        self._require_permission(node, acls.READ | acls.ADMIN, requester)
+        is_shown = self.config.is_acl_skipped or node.acl.allows(acls.ADMIN, requester.identities)
+        encoded = node.acl.encoded if is_shown else acls.encode_acl(acls.masked(node.acl.entries))
+        return encoded + self.tree.wire_stat(node)
+
+    def _watches(self, watcher: int, reader: Reader, op: int) -> bytes:
+        path, kind = require(reader.string()), reader.i32()
+        table = self.tree.watches
+        wanted = _WATCHES_OF_TYPE.get(kind)
+        if wanted is None:
+            raise Malformed(f"watcher type {kind}")
+        in_data, in_child = wanted
+        if not (table.data.has(path, watcher, in_data) or table.child.has(path, watcher, in_child)):
+            raise Refused(errors.NO_WATCHER)
+        if op == proto.REMOVE_WATCHES:
+            table.data.remove(path, watcher, in_data)
+            table.child.remove(path, watcher, in_child)
+        return b""
+
+    def _add_watch(self, watcher: int, reader: Reader) -> bytes:
+        path, mode = require(reader.string()), reader.i32()
+        if mode not in (0, 1):
+            raise Malformed(f"addWatch mode {mode}")
+        self.tree.watches.add_persistent(path, watcher, is_recursive=mode == 1)
+        return I32.pack(errors.OK)
+
+    def _ephemerals(self, requester: Requester, reader: Reader) -> bytes:
+        prefix = reader.string() or b""
+        if not prefix.strip() or prefix == paths.ROOT:
+            prefix = b""
+        owned = self.tree.ephemerals.get(requester.session_id, {})
+        return pack_vector([pack_buffer(path) for path in owned if path.startswith(prefix)])
+
+    def _descendants(self, requester: Requester, reader: Reader) -> bytes:
+        path = require(reader.string())
+        node = self._require_node(path, 1)
+        self._require_permission(node, acls.READ, requester)
+        if node is self.tree.nodes[paths.ROOT]:
+            return I32.pack(len(self.tree.nodes) - 1)
+        count = 0
+        waiting = list(node.children or ())
+        while waiting:
+            count += 1
+            waiting.extend(self.tree.nodes[waiting.pop()].children or ())
+        return I32.pack(count)
+
+    def _require_node(self, path: bytes, rest: int) -> Znode:
+        if rest < 1:
+            raise Malformed("the record ends before its last field")
+        node = self.tree.get(path)
+        if node is None:
+            raise Refused(errors.NO_NODE)
+        return node
+
+    def _require_permission(self, node: Znode, permissions: int, requester: Requester) -> None:
+        if not self.config.is_acl_skipped and not node.acl.allows(permissions, requester.identities):
+            raise Refused(errors.NO_AUTH)
+
+
+def java_text(value: bytes) -> bytes:
+    """The bytes of a string as ZooKeeper sends it back: what is not UTF-8 was replaced when it was read."""
+    return value if value.isascii() else value.decode("utf-8", "replace").encode()
+
+
+def _who_am_i(requester: Requester) -> bytes:
+    """The identities without secrets: of a digest only the user."""
+    shown = []
+    for scheme, who in requester.identities:
+        user = who.split(b":", 1)[0] if scheme == b"digest" else who
+        shown.append(pack_buffer(scheme) + pack_buffer(user))
+    return pack_vector(shown)
+
+
+# Which modes a WatcherType of checkWatches and removeWatches looks at: (in the data table, in the child table).
+_WATCHES_OF_TYPE: Final = {
+    CHILDREN_WATCHER: (0, watches.STANDARD),
+    DATA_WATCHER: (watches.STANDARD, 0),
+    ANY_WATCHER: (watches.ANY, watches.ANY),
+    PERSISTENT_WATCHER: (watches.PERSISTENT, watches.PERSISTENT),
+    RECURSIVE_WATCHER: (watches.RECURSIVE, 0),
+}

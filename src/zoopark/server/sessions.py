@@ -1,0 +1,100 @@
+"""Who is alive: every session's timeout, when it was last heard of, and which connection speaks for it.
+
+Expiry runs in buckets, as ZooKeeper's does: a session ends at the first multiple of tickTime after its timeout has
+passed, so timeout … timeout + tickTime after it was last heard of. Hearing of a session only notes the time; its
+bucket is looked up again when it comes due.
+"""
+
+from typing import final
+
+
+@final
+class Session:
+    """One session as its server sees it; `connection` is the id of the connection that speaks for it, 0 for none."""
+
+    __slots__ = ("connection", "heard_ms", "is_closing", "session_id", "timeout_ms")
+
+    def __init__(self, session_id: int, timeout_ms: int, now_ms: int) -> None:
+        self.session_id = session_id
+        self.timeout_ms = timeout_ms
+        self.heard_ms = now_ms
+        self.is_closing = False
+        self.connection = 0
+
+
+@final
+class SessionTracker:
+    """The sessions and when they expire.
+
+    Args:
+        tick_ms: the width of a bucket (tickTime).
+        first_id: the id of the first session made here.
+    """
+
+    def __init__(self, tick_ms: int, first_id: int) -> None:
+        assert tick_ms > 0
+        self.tick_ms = tick_ms
+        self.by_id: dict[int, Session] = {}
+        self.buckets: dict[int, dict[int, Session]] = {}
+        self._next_id = first_id
+
+    def new_id(self) -> int:
+        """An id that no session has. The most negative one is skipped: it marks containers."""
+        while True:
+            session_id = self._next_id
+            self._next_id = session_id + 1 if session_id < (1 << 63) - 1 else -(1 << 63) + 1
+            if session_id not in self.by_id and session_id not in (0, -(1 << 63)):
+                return session_id
+
+    def add(self, session_id: int, timeout_ms: int, now_ms: int) -> Session:
+        """Track a session, heard of now."""
+        session = Session(session_id, timeout_ms, now_ms)
+        self.by_id[session_id] = session
+        self._file(session)
+        return session
+
+    def remove(self, session_id: int) -> Session | None:
+        """Forget a session that was closed; its bucket drops it when it comes due."""
+        return self.by_id.pop(session_id, None)
+
+    def is_open(self, session_id: int) -> bool:
+        """Whether the session may still do something."""
+        session = self.by_id.get(session_id)
+        return session is not None and not session.is_closing
+
+    def take_expired(self, now_ms: int) -> list[Session]:
+        """The sessions whose time has run out; they are marked as closing."""
+        expired: list[Session] = []
+        for due_ms in sorted(due_ms for due_ms in self.buckets if due_ms <= now_ms):
+            for session in self.buckets.pop(due_ms).values():
+                if self.by_id.get(session.session_id) is not session or session.is_closing:
+                    continue
+                if self._due_ms(session) > now_ms:
+                    self._file(session)
+                else:
+                    session.is_closing = True
+                    expired.append(session)
+        return expired
+
+    def deadline(self) -> int | None:
+        """When the next bucket comes due."""
+        return min(self.buckets) if self.buckets else None
+
+    def expiry_ms(self, session: Session) -> int:
+        """When a session expires unless it is heard of again."""
+        return self._due_ms(session)
+
+    def _due_ms(self, session: Session) -> int:
+        return ((session.heard_ms + session.timeout_ms) // self.tick_ms + 1) * self.tick_ms
+
+    def _file(self, session: Session) -> None:
+        self.buckets.setdefault(self._due_ms(session), {})[session.session_id] = session
+
+
+def first_session_id(server_id: int, wall_ms: int) -> int:
+    """ZooKeeper's rule: the server's id in the highest byte, 40 bits of time, 16 bits to count.
+
+    Wall-clock time, so that a restart never gives an id again that sessions of before still use.
+    """
+    value = server_id << 56 | (wall_ms & (1 << 40) - 1) << 16
+    return value - (1 << 64) if value >> 63 else value
