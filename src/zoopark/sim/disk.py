@@ -137,6 +137,13 @@ class SimDisk:
         self._crash_at = 0
         self._fail_at = 0
 
+    def lose_all_unsynced(self) -> None:
+        """Lose power and come back, and no write that was not synced had reached the disk."""
+        for file in self._files.values():
+            file.lose_all_unsynced()
+        self._in_flight = ()
+        self._is_down = False
+
     def flip_byte(self, path: str, offset: int, mask: int = 0xFF) -> None:
         """Rot: change the bits of `mask` in one byte that is durable."""
         file = self._file(path)
@@ -285,6 +292,13 @@ class _File:
         del self.data[self.size :]
         self.durable_size = self.size
         self.is_entry_durable = True
+
+    def lose_all_unsynced(self) -> None:
+        for sector, versions in sorted(self.versions.items()):
+            self._set_sector(sector, versions[0])
+        self.versions.clear()
+        self.size = self.durable_size
+        del self.data[self.size :]
 
     def _sector(self, sector: int) -> bytes:
         at = sector * SECTOR_BYTES
