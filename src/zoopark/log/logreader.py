@@ -21,13 +21,12 @@ from zoopark.log.torn import NO_ZXID, Tail, Torn, judge
 from zoopark.log.txnlog import (
     END_OF_RECORD,
     ENTRY_EXTRA_BYTES,
-    ENTRY_HEAD,
     ENTRY_HEAD_BYTES,
+    ENTRY_START,
+    ENTRY_START_BYTES,
     FILE_HEADER,
     HEADER_BYTES,
     MIN_TXN_BYTES,
-    ZXID,
-    ZXID_OFFSET,
     log_files,
 )
 from zoopark.record import Record
@@ -209,13 +208,13 @@ def parse_entries(data: bytes) -> tuple[list[tuple[int, bytes]], int, int]:
     """Read valid entries from the start of `data`.
 
     Returns: the entries (zxid, txn bytes); where they end; how many bytes the next entry takes by its own word, 0 if
-    there is no room for its head.
+    there is no room for its start.
     """
     entries: list[tuple[int, bytes]] = []
     at, limit = 0, len(data)
-    unpack_head, unpack_zxid = ENTRY_HEAD.unpack_from, ZXID.unpack_from
-    while at + ENTRY_HEAD_BYTES <= limit:
-        checksum, size = unpack_head(data, at)
+    unpack = ENTRY_START.unpack_from
+    while at + ENTRY_START_BYTES <= limit:
+        checksum, size, zxid = unpack(data, at)
         start = at + ENTRY_HEAD_BYTES
         end = start + size
         if size < MIN_TXN_BYTES or end >= limit:
@@ -223,7 +222,7 @@ def parse_entries(data: bytes) -> tuple[list[tuple[int, bytes]], int, int]:
         txn = data[start:end]
         if data[end] != END_OF_RECORD or adler32(txn) != checksum:
             return entries, at, 0
-        entries.append((unpack_zxid(txn, ZXID_OFFSET)[0], txn))
+        entries.append((zxid, txn))
         at = end + 1
     return entries, at, 0
 

@@ -47,9 +47,11 @@ from zoopark.record import Record
 from zoopark.zxid import epoch_of
 
 SECTOR_BYTES: Final = 512
-CHUNK_BYTES: Final = 4 << 20
+CHUNK_BYTES: Final = 1 << 20
 MAX_TAIL_BYTES: Final = 256 << 20
 NO_ZXID: Final = -1
+
+_ZEROS: Final = bytes(CHUNK_BYTES)
 
 # Where an entry may start: a zero-extended checksum, and a length that is neither 0 nor negative.
 _ENTRY_START: Final = re.compile(rb"(?=\x00{4}[\x00-\xff]{4}(?!\x00{4})[\x00-\x7f])")
@@ -130,8 +132,11 @@ def data_end(disk: Disk, path: str, start: int) -> int:
     """The offset behind the last byte of a file that is not zero, at least `start`."""
     end, at = start, start
     while chunk := disk.read(path, at, CHUNK_BYTES):
-        if kept := len(chunk.rstrip(b"\x00")):
-            end = at + kept
+        zeros = _ZEROS if len(chunk) == CHUNK_BYTES else bytes(len(chunk))
+        if (
+            chunk != zeros
+        ):  # comparing goes ten times as fast as stripping, and there are 64 MiB of zeros at every start
+            end = at + len(chunk.rstrip(b"\x00"))
         at += len(chunk)
     return end
 

@@ -46,6 +46,9 @@ ENTRY_HEAD: Final = Struct(">qi")
 ENTRY_HEAD_BYTES: Final = 12
 ENTRY_EXTRA_BYTES: Final = 13
 END_OF_RECORD: Final = 0x42
+# The head of an entry and, behind session id and cxid, the zxid of its transaction.
+ENTRY_START: Final = Struct(">qi12xq")
+ENTRY_START_BYTES: Final = 32
 ZXID: Final = Struct(">q")
 ZXID_OFFSET: Final = 12
 MIN_TXN_BYTES: Final = 32
@@ -86,6 +89,9 @@ def log_files(disk: Disk, directory: str) -> list[tuple[int, str]]:
 
 def encode_entries(entries: Sequence[tuple[int, bytes]]) -> bytes:
     """The entries (zxid, txn bytes) as they stand in the file, without a file header; at least one."""
+    if len(entries) == 1:
+        only = entries[0][1]
+        return ENTRY_HEAD.pack(adler32(only), len(only)) + only + b"B"
     pack = _NEXT_HEAD.pack
     parts: list[bytes] = []
     for _, txn in entries:
