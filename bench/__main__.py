@@ -11,7 +11,7 @@ from typing import Final
 from bench import large, machine, plot, report, results, rows, servers, throughput
 from bench.load import LoadFailedError, build
 from bench.servers import Contestant, Running
-from tests.compat.oracle import OracleMissing
+from tests.compat.oracle import OracleMissingError
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--nodes", type=int, default=1_100_000, help="size of the large tree (default 1,100,000)")
     p.add_argument("--snapshot-seconds", type=float, default=20.0, help="mixed load on the large tree (default 20)")
     p.add_argument("--restarts", type=int, default=3, help="restarts of each server with the large tree (default 3)")
-    p.add_argument("--heap", default="1g", help="Java's -Xmx; Apache's own script gives about 1g (default)")
+    p.add_argument(
+        "--heap", default="1g", help="Java's -Xmx, or default for Java's choice; Apache's own script gives about 1g"
+    )
     p.add_argument("--control", action="store_true", help="Apache beside itself: every ratio should be near 1")
     p.add_argument("--quick", action="store_true", help="everything once and small: does it run at all?")
     p.add_argument("--work", type=Path, default=ROOT / "build", help="data goes below this directory (default build/)")
@@ -52,7 +54,7 @@ def main() -> int:
             publish(results.read(given.report), given.out)
         else:
             measure(given)
-    except (OracleMissing, LoadFailedError, servers.ServerFailedError, ValueError, FileNotFoundError) as error:
+    except (OracleMissingError, LoadFailedError, servers.ServerFailedError, ValueError, FileNotFoundError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0

@@ -25,7 +25,11 @@ ROOT: Final = "/large"
 
 @dataclass(frozen=True, slots=True)
 class Snapshots:
-    """Latency of a mixed load, over all of it and in the part in which a snapshot was being written."""
+    """Latency of a mixed load, over all of it and in the part in which a snapshot was being written.
+
+    `windows_s` are the lengths of the snapshots that fell into the measured time, in seconds; without any of them
+    the figures of that part are 0 and mean nothing.
+    """
 
     ops_s: float
     p99_us: float
@@ -65,13 +69,18 @@ class Large:
 
 
 class SnapshotWatch:
-    """When the files of snapshots grew, while the `with` block runs: by inode, since a finished file may be renamed."""
+    """When the files of snapshots grew, while the `with` block runs.
+
+    A file is followed by its inode, since it may be renamed when it is finished; an inode that vanishes or shrinks has
+    become another file. Files that were there before count only if they grow.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._known = {inode: (0, 0, size) for inode, size in self._sizes().items()}
+        self._past: list[_Growth] = []
+        self._current = {inode: _Growth(0, 0, size) for inode, size in self._sizes().items()}
 
     def __enter__(self) -> "SnapshotWatch":
         self._thread.start()
@@ -83,15 +92,21 @@ class SnapshotWatch:
 
     def windows(self) -> list[tuple[int, int]]:
         """From when to when each file was seen to grow, in nanoseconds of the monotonic clock."""
-        return sorted((start, end) for start, end, _ in self._known.values() if end)
+        return sorted((one.start_ns, one.end_ns) for one in [*self._past, *self._current.values()] if one.end_ns)
 
     def _watch(self) -> None:
         while not self._is_over.wait(POLL_SECONDS):
-            now = time.monotonic_ns()
-            for inode, size in self._sizes().items():
-                start, _, last = self._known.get(inode, (now, 0, -1))
-                if size != last:
-                    self._known[inode] = (start or now, now, size)
+            self._look(time.monotonic_ns(), self._sizes())
+
+    def _look(self, now_ns: int, sizes: dict[int, int]) -> None:
+        gone = {inode for inode, one in self._current.items() if sizes.get(inode, -1) < one.size}
+        self._past += [self._current[inode] for inode in gone]
+        kept = {inode: one for inode, one in self._current.items() if inode not in gone}
+        for inode, size in sizes.items():
+            last = kept.get(inode, _Growth(now_ns, 0, -1))
+            if size > last.size:
+                kept[inode] = _Growth(last.start_ns or now_ns, now_ns, size)
+        self._current = kept
 
     def _sizes(self) -> dict[int, int]:
         found = {}
@@ -102,6 +117,13 @@ class SnapshotWatch:
                 continue
             found[status.st_ino] = status.st_size
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    start_ns: int
+    end_ns: int
+    size: int
 
 
 def measure(
@@ -158,7 +180,8 @@ def _mixed(program: Path, server: Running, load: Load, tell: Callable[[str], Non
     with SnapshotWatch(server.data) as watch:
         measured, slices = run(program, server, _sliced(load))
     calm([server])
-    during = overlapping(slices, watch.windows())
+    windows = [one for one in watch.windows() if overlapping(slices, [one])]
+    during = overlapping(slices, windows)
     found = Snapshots(
         ops_s=measured.ops_s,
         p99_us=measured.p99_us,
@@ -166,7 +189,7 @@ def _mixed(program: Path, server: Running, load: Load, tell: Callable[[str], Non
         during_p99_us=quantile_us(during, 0.99),
         during_p999_us=quantile_us(during, 0.999),
         during_max_us=quantile_us(during, 1.0),
-        windows_s=[round((end - start) / 1e9, 3) for start, end in watch.windows()],
+        windows_s=[round((end - start) / 1e9, 3) for start, end in windows],
     )
     tell(
         f"{load.nodes:>9,} nodes hit {server.name:<14}{found.ops_s:,.0f}/s, {len(found.windows_s)} snapshots, "

@@ -9,7 +9,8 @@ from typing import Final
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PROC: Final = Path("/proc")
-SAMPLE_SECONDS: Final = 0.25
+SAMPLE_SECONDS: Final = 1.0
+"""Seldom, because the kernel needs a while to add up the memory of a large family."""
 
 
 def family(pid: int) -> list[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.compat.oracle import LOOPBACK, MAIN_CLASS, OracleMissing, fetch_jars, four_letter_word, free_port
+from tests.compat.oracle import LOOPBACK, MAIN_CLASS, OracleMissingError, fetch_jars, four_letter_word, free_port
 
 SOURCE: Final = Path(__file__).resolve().parents[1] / "src"
 START_SECONDS: Final = 300
@@ -83,8 +83,8 @@ class Running:
 
     @property
     def version(self) -> str:
-        """What srvr reports in its first line."""
-        return self._srvr().partition("\n")[0].partition(":")[2].strip().partition(",")[0]
+        """What srvr reports in its first line, without the commit and the date of a build."""
+        return self._srvr().partition("\n")[0].partition(":")[2].strip().partition(",")[0].partition("-")[0]
 
     def stop(self) -> None:
         """End it with SIGTERM, after STOP_SECONDS with SIGKILL."""
@@ -120,15 +120,19 @@ class Running:
 
 
 def apache(heap: str) -> Contestant:
-    """Apache ZooKeeper 3.9.3 with this much heap ("1g") and no other tuning. OracleMissing without Java or the jars."""
+    """Apache ZooKeeper 3.9.3, untuned, with so much heap ("1g", or "default": what Java takes).
+
+    OracleMissingError without Java or the jars.
+    """
     java = shutil.which("java")
     if java is None:
-        raise OracleMissing("there is no java on the PATH; on Debian: apt-get install default-jre-headless")
+        raise OracleMissingError("there is no java on the PATH; on Debian: apt-get install default-jre-headless")
     class_path = f"{fetch_jars()}/*"
+    limit = [] if heap == "default" else [f"-Xmx{heap}"]
 
     def command(config: Path) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={config.parent / 'log4j2.properties'}"
-        return [java, f"-Xmx{heap}", logging, "-cp", class_path, MAIN_CLASS, str(config)]
+        return [java, *limit, logging, "-cp", class_path, MAIN_CLASS, str(config)]
 
     return Contestant("Apache 3.9.3", command)
 

@@ -33,6 +33,18 @@ def test_a_file_that_is_written_and_renamed_is_one_window(tmp_path: Path) -> Non
     assert began <= start < grown <= end
 
 
+def test_a_purged_file_whose_inode_comes_back_is_a_second_window(tmp_path: Path) -> None:
+    """Servers purge old snapshots, and file systems give the next file the inode of the last."""
+    with SnapshotWatch(tmp_path) as watch:
+        began = time.monotonic_ns()
+        (tmp_path / "snapshot.1").write_bytes(b"a whole snapshot")
+        wait_for_window(watch, 1, began)
+        (tmp_path / "snapshot.1").unlink()
+        (tmp_path / "snapshot.2").write_bytes(b"half")
+        wait_for_window(watch, 2, began)
+    assert len(watch.windows()) == 2
+
+
 def test_slices_beside_a_window() -> None:
     """A slice counts when it shares time with the window or with the moments before its file appeared."""
     length = SLICE_MS * 1_000_000
