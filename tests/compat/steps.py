@@ -35,6 +35,8 @@ class Open:
         ahead: how far lastZxidSeen is beyond the server's zxid; None sends 0.
         read_only: the last byte of the request; None leaves it out, as clients before 3.4 did.
         session_id: an id to present instead of that of `session_of`.
+        payload: the whole ConnectRequest, instead of all the above.
+        requests: sent in the same burst, before the answer is there.
     """
 
     link: int
@@ -44,10 +46,15 @@ class Open:
     ahead: int | None = None
     read_only: bool | None = False
     session_id: int | None = None
+    payload: bytes | None = None
+    requests: tuple[Request, ...] = ()
 
     def __str__(self) -> str:
+        if self.payload is not None:
+            return f"#{self.link}: connect with {self.payload.hex()}"
         whose = "a new session" if self.session_of is None else f"the session of #{self.session_of}"
         extra = f" id={self.session_id}" if self.session_id is not None else ""
+        extra += "".join(f" | {request.text}" for request in self.requests)
         words = f"timeout={self.timeout_ms} password={self.password!r} ahead={self.ahead} readOnly={self.read_only}"
         return f"#{self.link}: connect for {whose}{extra} {words}"
 
