@@ -1,8 +1,9 @@
 """Answers to four-letter words, with what differs between two right servers masked.
 
 Masked: the version, latencies, sizes and places of directories, ports, moments, packet totals of the server (its start
-is polled), tree digests (times are part of them) and everything that describes a Java machine. The order of
-connections, sessions and watches is that of hash tables, so those lines are sorted.
+is polled), tree digests (times are part of them), everything that describes a Java machine, and two values of a
+connection that real servers update after the answer has left: packets sent, and interest in reading or writing.
+The order of connections, sessions and watches is that of hash tables, so those lines are sorted.
 """
 
 import re
@@ -16,7 +17,8 @@ TOTALS: Final = re.compile(r"^(Received|Sent): \d+$")
 VERSION: Final = re.compile(r"(version[:=]? ?\t?)[^\t ].*$")
 HEX_ZXID: Final = re.compile(r"(zxid=|Zxid: )(0x[0-9a-f]+|-1)")
 SESSION: Final = re.compile(r"0x([0-9a-f]{6,})\b")
-CLIENT: Final = re.compile(r"/127\.0\.0\.1:\d+")
+CLIENT: Final = re.compile(r"/127\.0\.0\.1:\d+(\[\d+\])?")
+SENT: Final = re.compile(r"\bsent=\d+")
 TIMES: Final = re.compile(r"\b(est|lresp|llat|minlat|avglat|maxlat)=\d+")
 CONFIGURED: Final = re.compile(r"^(clientPort|dataDir|dataDirSize|dataLogDir|dataLogSize)=.+$")
 SHARED_ENVIRONMENT: Final = (
@@ -58,17 +60,12 @@ def _common(line: str, masks: Masks) -> str:
     line = LATENCY.sub("*", VERSION.sub(r"\1*", TOTALS.sub(r"\1: *", line)))
     line = HEX_ZXID.sub(lambda found: found[1] + masks.zxid(int(found[2], 16)), line)
     line = SESSION.sub(lambda found: masks.session(int(found[1], 16)), line)
-    return TIMES.sub(r"\1=*", CLIENT.sub("client", line))
+    return TIMES.sub(r"\1=*", SENT.sub("sent=*", CLIENT.sub("client", line)))
 
 
 def _sorted_clients(lines: list[str]) -> list[str]:
     clients = sorted(line for line in lines if line.startswith(" client"))
     return [line for line in lines if not line.startswith(" client")] + clients
-
-
-def _stat(lines: list[str]) -> list[str]:
-    """Here the packets of each connection count the pings of the harness too: equal on both servers."""
-    return _sorted_clients(lines)
 
 
 def _conf(lines: list[str]) -> list[str]:
@@ -121,7 +118,7 @@ def _hash(lines: list[str]) -> list[str]:
 
 
 WORDS: Final[dict[bytes, Callable[[list[str]], list[str]]]] = {
-    b"stat": _stat,
+    b"stat": _sorted_clients,
     b"cons": _sorted_clients,
     b"conf": _conf,
     b"dump": _dump,

@@ -1,4 +1,8 @@
-"""Quotas: what the statistics say, what is refused (when enforced), and limits that are no limits."""
+"""Quotas: what the statistics say, what is refused (when enforced), and limits that are no limits.
+
+Two things are left out because they end a real 3.9.3 with exit code 1: limits of the root itself
+(/zookeeper/quota/zookeeper_limits), and statistics that are rubbish while quotas are not enforced.
+"""
 
 from typing import Final
 
@@ -146,7 +150,7 @@ def _life() -> list[Step]:
             child,
             *look,
         ),
-        sends(0, ask.set_data(stats("/q"), b"rubbish"), child, *look, ask.delete(stats("/q")), child, *look),
+        sends(0, ask.set_data(stats("/q"), b"count=7,bytes=7"), child, *look, ask.delete(stats("/q")), child, *look),
         sends(
             0,
             ask.create(stats("/q"), b""),
@@ -171,20 +175,8 @@ def _life() -> list[Step]:
     )
 
 
-def _root() -> list[Step]:
-    """A quota of the root itself has no name to be found by."""
-    return script(
-        sends(0, ask.create("/zookeeper/quota/zookeeper_limits", b"count=1,bytes=1=;byteHardLimit=1;countHardLimit=1")),
-        sends(
-            0, ask.create("/zookeeper/quota/zookeeper_stats", b""), ask.create("/x", b"123"), ask.create("/x/y", b"4")
-        ),
-        sends(0, ask.get_data("/zookeeper/quota/zookeeper_stats"), ask.get_data("/zookeeper/quota/zookeeper_limits")),
-    )
-
-
 SCENARIOS: Final = {
     **{f"quota {number} {text!r}": _texts(number, text) for number, text in enumerate(TEXTS)},
     "nested quotas": _nested(),
     "life of a quota": _life(),
-    "quota of the root": _root(),
 }
