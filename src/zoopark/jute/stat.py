@@ -23,7 +23,7 @@ COUNTS: Final = Struct(">ii")
 _I32: Final = Struct(">i")
 _I64: Final = Struct(">q")
 _TIME_VERSION: Final = Struct(">qi")
-_UNSET_CVERSION: Final = bytes(4)
+_PLAIN_TAIL: Final = bytes(16)
 
 
 def new_stat(zxid: int, time_ms: int, owner: int) -> bytes:
@@ -87,11 +87,19 @@ def after_acl(stat: bytes, aversion: int) -> bytes:
 
 def wire_stat(stat: bytes, data_length: int, n_children: int) -> bytes:
     """The Stat that clients are sent, with the ephemeralOwner as it is kept."""
-    counts = COUNTS.pack(data_length, n_children)
-    if n_children == 0 and stat[44:48] == _UNSET_CVERSION:
-        return stat[:16] + stat[24:] + counts + stat[16:24]
     seen_cversion = wrap_i32(2 * cversion_of(stat) - n_children)
+    counts = COUNTS.pack(data_length, n_children)
     return stat[:16] + stat[24:44] + _I32.pack(seen_cversion) + stat[48:] + counts + stat[16:24]
+
+
+def is_plain(stat: bytes) -> bool:
+    """Whether the node never had a child, keeps its first ACL and has no owner: then its Stat needs no translation."""
+    return stat[CVERSION_AT:] == _PLAIN_TAIL
+
+
+def plain_wire_stat(stat: bytes, data_length: int) -> bytes:
+    """`wire_stat` of a plain node."""
+    return stat[:16] + stat[24:] + COUNTS.pack(data_length, 0) + stat[16:24]
 
 
 def without_owner(stat: bytes) -> bytes:

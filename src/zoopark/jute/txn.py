@@ -33,7 +33,9 @@ CREATE_TTL: Final = 21
 
 HEADER: Final = Struct(">qiqqi")
 HEADER_BYTES: Final = 32
-TYPE_AT: Final = 28
+ZXID_AT: Final = 12
+ZXID_AND_TYPE: Final = Struct(">qqi")
+"""Zxid, time and type, from ZXID_AT on."""
 DIGEST: Final = Struct(">iQ")
 DIGEST_BYTES: Final = 12
 DIGEST_VERSION: Final = 2
@@ -41,11 +43,15 @@ CURRENT_CVERSION: Final = -1
 """A create's parentCVersion in logs so old that they lack it: one more than the parent has."""
 
 _CVERSION_TTL: Final = Struct(">iq")
+_EPHEMERAL_CVERSION: Final = Struct(">?i")
+
+OPEN_ACL: Final = pack_vector([I32.pack(31) + pack_buffer(b"world") + pack_buffer(b"anyone")])
+"""The ACL nearly every node has: world:anyone may do everything."""
 
 
 def zxid_of(txn: bytes) -> int:
     """The zxid in a transaction's header."""
-    return int(I64.unpack_from(txn, 12)[0])
+    return int(I64.unpack_from(txn, ZXID_AT)[0])
 
 
 def pack_digest(digest: int) -> bytes:
@@ -55,8 +61,7 @@ def pack_digest(digest: int) -> bytes:
 
 def encode_create(path: bytes, data: bytes, acl: bytes, is_ephemeral: bool, parent_cversion: int) -> bytes:
     """CreateTxn; `data` and `acl` with their length in front. The body of create and create2."""
-    tail = b"\x01" if is_ephemeral else b"\x00"
-    return b"".join((I32.pack(len(path)), path, data, acl, tail, I32.pack(parent_cversion)))
+    return b"".join((I32.pack(len(path)), path, data, acl, _EPHEMERAL_CVERSION.pack(is_ephemeral, parent_cversion)))
 
 
 def encode_create_container(path: bytes, data: bytes, acl: bytes, parent_cversion: int) -> bytes:
@@ -73,40 +78,50 @@ def encode_create_ttl(path: bytes, data: bytes, acl: bytes, parent_cversion: int
 class CreateTxn(Record):
     """The creation of a node of any kind.
 
-    `kind` is the transaction's type; `ttl_ms` is 0 but for TTL nodes; `acl` is the encoded vector.
+    `kind` is the transaction's type; `ttl_ms` is 0 but for TTL nodes; `acl` is the encoded vector; `end` is where the
+    body ends in the bytes it was read from.
     """
 
-    __slots__ = ("acl", "data", "is_ephemeral", "kind", "parent_cversion", "path", "ttl_ms")
+    __slots__ = ("acl", "data", "end", "is_ephemeral", "kind", "parent_cversion", "path", "ttl_ms")
 
-    def __init__(
-        self, kind: int, path: bytes, data: bytes | None, acl: bytes, parent_cversion: int, ttl_or_ephemeral: int
-    ) -> None:
+    def __init__(self, kind: int, path: bytes, data: bytes | None, acl: bytes) -> None:
         self.kind = kind
         self.path = path
         self.data = data
         self.acl = acl
-        self.parent_cversion = parent_cversion
-        self.is_ephemeral = kind in (CREATE, CREATE2) and ttl_or_ephemeral != 0
-        self.ttl_ms = ttl_or_ephemeral if kind == CREATE_TTL else 0
+        self.parent_cversion = CURRENT_CVERSION
+        self.is_ephemeral = False
+        self.ttl_ms = 0
+        self.end = 0
 
 
-def decode_create(kind: int, reader: Reader) -> CreateTxn:
-    """The body of a create, create2, createContainer or createTTL.
+def decode_create(kind: int, data: bytes, at: int) -> CreateTxn:
+    """The body of a create, create2, createContainer or createTTL that starts at `at`.
 
-    A body that ends before parentCVersion is a CreateTxnV0, from before ZooKeeper 3.4.
+    A body that ends before parentCVersion is a CreateTxnV0, from before ZooKeeper 3.4. Raises Malformed or struct.error
+    for other bytes.
     """
-    path = require(reader.string())
-    data = reader.buffer()
-    acl = read_acl_bytes(reader)
-    flag = 0
-    if kind in (CREATE, CREATE2):
-        flag = int(reader.bool())
-        cversion = reader.i32() if reader.rest() >= 4 else CURRENT_CVERSION
-    else:
-        cversion = reader.i32()
-        if kind == CREATE_TTL:
-            flag = reader.i64()
-    return CreateTxn(kind, path, data, acl, cversion, flag)
+    path_end = at + 4 + int(I32.unpack_from(data, at)[0])
+    size = I32.unpack_from(data, path_end)[0]
+    value_end = path_end + 4 + (size if size > 0 else 0)
+    if path_end < at + 4 or size < -1:
+        raise Malformed("a field of negative length")
+    acl = OPEN_ACL if data.startswith(OPEN_ACL, value_end) else read_acl_bytes(Reader(data, value_end))
+    created = CreateTxn(kind, data[at + 4 : path_end], data[path_end + 4 : value_end] if size >= 0 else None, acl)
+    at = value_end + len(acl)
+    if kind == CREATE or kind == CREATE2:
+        created.is_ephemeral = data[at] != 0
+        at += 1
+        if len(data) - at < 4:
+            created.end = at
+            return created
+    created.parent_cversion = I32.unpack_from(data, at)[0]
+    at += 4
+    if kind == CREATE_TTL:
+        created.ttl_ms = I64.unpack_from(data, at)[0]
+        at += 8
+    created.end = at
+    return created
 
 
 def encode_set_data(path: bytes, data: bytes, version: int) -> bytes:

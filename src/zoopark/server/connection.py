@@ -41,6 +41,7 @@ WORDS: Final = frozenset(
 CONNECT_REQUEST_BYTES: Final = 44
 NO_ZXID: Final = -1
 
+_FREQUENT_WRITES: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2, proto.DELETE)
 _WRITES: Final = frozenset(
     (
         proto.CREATE,
@@ -96,6 +97,7 @@ class Connection:
         "finished",
         "has_read_only",
         "identities",
+        "is_admitted",
         "is_dirty",
         "last_op",
         "last_xid",
@@ -135,6 +137,7 @@ class Connection:
         self.last_xid = 0
         self.last_zxid = 0
         self.is_dirty = False
+        self.is_admitted = is_admitted(parts.config, self.identities)
 
     def on_bytes(self, chunk: bytes, now: Now) -> None:
         """Bytes came in; any bytes in any pieces."""
@@ -151,8 +154,8 @@ class Connection:
         elif self.state == OPENING:
             self.partial.append(chunk)
 
-    def on_outcome(self, xid: int, op: int, outcome: Outcome, came_ms: int, now: Now) -> None:
-        """A write of this connection is applied, the last one that is not finished."""
+    def on_outcome(self, xid: int, op: int, outcome: Outcome, now: Now) -> None:
+        """A write of this connection is applied, the first one that was not finished."""
         self.finished += 1
         if op == proto.CREATE_SESSION:
             self._on_session_created(now)
@@ -160,7 +163,7 @@ class Connection:
         err, path, node, parts = outcome
         if err != errors.OK:
             body = b""
-        elif op in (proto.SET_DATA, proto.SET_ACL):
+        elif op == proto.SET_DATA or op == proto.SET_ACL:
             assert node is not None
             body = self.parts.tree.wire_stat(node)
         elif op == proto.CREATE:
@@ -174,12 +177,16 @@ class Connection:
             body = b""
         zxid = self.parts.tree.last_zxid
         self.last_zxid = zxid
-        self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err) + body)
-        self._count_replies(1, now.mono_ms - came_ms)
+        self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err))
+        self.out.append(body)
         if op == proto.CLOSE_SESSION:
             self.close("the client closed its session")
         elif self.waiting:
             self._serve_waiting(now)
+
+    def on_replies(self, count: int, latency_ms: int) -> None:
+        """`count` writes that came in together were answered."""
+        self._count_replies(count, latency_ms)
 
     def on_event(self, event: int, path: bytes, zxid: int, acl: Acl) -> None:
         """A watch of this connection fired. Nothing is said to somebody who may not read the node (CVE-2024-23944)."""
@@ -319,6 +326,7 @@ class Connection:
         assert session is not None
         session.heard_ms = now.mono_ms
         unpack = proto.FRAME_AND_REQUEST_HEADER.unpack_from
+        submit = self.parts.pipeline.submit
         n_frames = n_reads = 0
         while end - at >= 12:
             size, xid, op = unpack(chunk, at)
@@ -329,12 +337,12 @@ class Connection:
             self.last_op, self.last_xid = op, xid
             body = chunk[at + 12 : stop]
             at = stop
-            if op == proto.GET_DATA and self.accepted == self.finished:
+            if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted:
                 n_reads += 1
                 self._answer_get(xid, body)
-            elif op == proto.SET_DATA:
+            elif op in _FREQUENT_WRITES and self.is_admitted:
                 self.accepted += 1
-                self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now)
+                submit(self.requester, self.connection_id, xid, op, body, now)
             else:
                 self._on_request(xid, op, body, now)
                 if self.state != OPEN:
@@ -359,7 +367,7 @@ class Connection:
         elif op == proto.SASL:
             # Without a login configuration ZooKeeper has no SASL server and answers with a null token.
             self._reply(xid, 0, errors.OK, pack_buffer(None))
-        elif not is_admitted(self.parts.config, self.identities):
+        elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
         elif op in _WRITES:
@@ -390,6 +398,7 @@ class Connection:
             self.close(f"authentication failed, scheme {scheme!r}")
             return
         self.identities.extend(identity for identity in proven if identity not in self.identities)
+        self.is_admitted = is_admitted(self.parts.config, self.identities)
         self._reply(xid, 0, errors.OK, b"")
 
     def _serve_waiting(self, now: Now) -> None:

@@ -102,24 +102,37 @@ class Member:
 
     def on_logged(self, zxid: int, now: Now) -> None:
         """Every transaction up to `zxid` is durable: apply it, tell watchers, answer."""
-        tree, connections, dirty = self.tree, self.connections, self._dirty
-        apply, fired = tree.apply, tree.fired
+        tree, fired = self.tree, self.tree.fired
+        apply = tree.apply_own if self.config.has_digest else tree.apply
         logged = self.pipeline.take_logged(zxid)
         self.logged_since_snapshot += len(logged)
+        connection: Connection | None = None
+        run_id = run_came_ms = n_run = 0
         for _, connection_id, xid, op, txn, came_ms in logged:
             outcome = apply(txn)
-            assert tree.digest_matches(txn), (hex(tree.last_zxid), tree.digest, txn)
             if fired:
                 self._tell_watchers()
             if op <= 0:
-                self._on_session_txn(op, txn, now)
-            connection = connections.get(connection_id)
+                self._on_session_txn(op, txn, connection_id, now)
+            if connection_id != run_id or came_ms != run_came_ms:
+                if connection is not None:
+                    connection.on_replies(n_run, now.mono_ms - run_came_ms)
+                connection = self._find_dirty(connection_id)
+                run_id, run_came_ms, n_run = connection_id, came_ms, 0
             if connection is not None:
-                connection.on_outcome(xid, op, outcome, came_ms, now)
-                if not connection.is_dirty:
-                    connection.is_dirty = True
-                    dirty.append(connection)
+                connection.on_outcome(xid, op, outcome, now)
+                n_run += 1
+        if connection is not None:
+            connection.on_replies(n_run, now.mono_ms - run_came_ms)
         self.preparer.on_applied(zxid)
+
+    def _find_dirty(self, connection_id: int) -> Connection | None:
+        """The connection, noted as one that has something to say; None if it is gone."""
+        connection = self.connections.get(connection_id)
+        if connection is not None and not connection.is_dirty:
+            connection.is_dirty = True
+            self._dirty.append(connection)
+        return connection
 
     def on_snapshot(self) -> None:
         """The snapshot that was asked for is complete."""
@@ -175,24 +188,21 @@ class Member:
         self._draw_snapshot_limits()
         return TakeSnapshot(self.tree.last_zxid)
 
-    def _on_session_txn(self, op: int, txn: bytes, now: Now) -> None:
+    def _on_session_txn(self, op: int, txn: bytes, asker: int, now: Now) -> None:
         session_id = int.from_bytes(txn[:8], "big", signed=True)
         if op == proto.CREATE_SESSION:
             self.sessions.add(session_id, self.tree.sessions[session_id], now.mono_ms)
         elif op == proto.CLOSE_SESSION:
             session = self.sessions.remove(session_id)
             owner = self.connections.get(session.connection) if session is not None else None
-            if owner is not None and owner.accepted == owner.finished:
+            if owner is not None and owner.connection_id != asker:
                 owner.on_session_gone()
 
     def _tell_watchers(self) -> None:
         for watcher, event, path, zxid, acl in self.tree.fired:
-            connection = self.connections.get(watcher)
+            connection = self._find_dirty(watcher)
             if connection is not None:
                 connection.on_event(event, path, zxid, acl)
-                if not connection.is_dirty:
-                    connection.is_dirty = True
-                    self._dirty.append(connection)
         self.tree.fired.clear()
 
     def _submit(self, session_id: int, op: int, body: bytes, now: Now) -> None:

@@ -4,11 +4,12 @@ A request is prepared against this view, so that it sees the requests before it 
 only what differs, or what was looked at, over the committed tree or over another view (a multi is a view on a view).
 It is dropped, never undone: failure of a multi or loss of leadership forgets it.
 
-Nodes that are applied leave the view in generations: `recent` holds what was touched since the last turn of
-generations, `older` what was touched before it.
+The lowest view keeps up to MAX_HEADS nodes after they are applied, since who writes a node once writes it again: all
+changes pass through it, so it stays true. Beyond that, nodes leave in generations: `recent` holds what was touched
+since the last turn of generations, `older` what was touched before it.
 """
 
-from typing import final
+from typing import Final, final
 from zlib import crc32
 
 from zoopark import paths
@@ -18,16 +19,19 @@ from zoopark.tree.owners import EPHEMERAL
 from zoopark.tree.tree import DIGEST_MASK, Tree
 from zoopark.tree.znode import content_crc
 
+MAX_HEADS: Final = 20_000
+
 
 @final
 class Head:
     """A node in the view: enough to validate a request and to compute the digest after it."""
 
-    __slots__ = ("acl", "content", "data_length", "is_there", "n_children", "stat")
+    __slots__ = ("acl", "content", "data_length", "digest", "is_there", "n_children", "stat")
 
     def __init__(self, stat: bytes, content: int, data_length: int, n_children: int, acl: Acl) -> None:
         self.stat = stat
         self.content = content
+        self.digest = crc32(stat, content)
         self.data_length = data_length
         self.n_children = n_children
         self.acl = acl
@@ -68,20 +72,21 @@ class Overlay:
             self.recent[path or paths.ROOT] = head
         return head if head.is_there else None
 
-    def add(self, path: bytes, head: Head, parent: Head, parent_stat: bytes) -> None:
-        """A node created at `path`; its parent's Stat becomes `parent_stat`."""
+    def add(self, path: bytes, head: Head, parent_path: bytes, parent_stat: bytes) -> None:
+        """A node created at `path`; the Stat of its parent, which was found before, becomes `parent_stat`."""
         self.recent[path] = head
         if not path.startswith(paths.UNCOUNTED_PREFIX):
-            self.digest = self.digest + crc32(head.stat, head.content) & DIGEST_MASK
+            self.digest = self.digest + head.digest & DIGEST_MASK
+        parent = self.recent[parent_path]
         parent.n_children += 1
-        self.change_stat(paths.parent_of(path), parent, parent_stat)
+        self.change_stat(parent_path, parent, parent_stat)
         self._note_owner(path, head, is_owned=True)
 
     def remove(self, path: bytes, head: Head, zxid: int) -> None:
         """The node at `path` deleted by transaction `zxid`."""
         head.is_there = False
         if not path.startswith(paths.UNCOUNTED_PREFIX):
-            self.digest = self.digest - crc32(head.stat, head.content) & DIGEST_MASK
+            self.digest = self.digest - head.digest & DIGEST_MASK
         parent_path = paths.parent_of(path)
         parent = self.find(parent_path)
         assert parent is not None, path
@@ -91,16 +96,19 @@ class Overlay:
 
     def change_stat(self, path: bytes, head: Head, stat: bytes) -> None:
         """A node's Stat replaced."""
+        digest = crc32(stat, head.content)
         if not path.startswith(paths.UNCOUNTED_PREFIX):
-            content = head.content
-            self.digest = self.digest + crc32(stat, content) - crc32(head.stat, content) & DIGEST_MASK
+            self.digest = self.digest + digest - head.digest & DIGEST_MASK
+        head.digest = digest
         head.stat = stat
 
     def change_data(self, path: bytes, head: Head, data: bytes | None, stat: bytes) -> None:
         """A node's data and Stat replaced."""
         content = content_crc(path, data)
+        digest = crc32(stat, content)
         if not path.startswith(paths.UNCOUNTED_PREFIX):
-            self.digest = self.digest + crc32(stat, content) - crc32(head.stat, head.content) & DIGEST_MASK
+            self.digest = self.digest + digest - head.digest & DIGEST_MASK
+        head.digest = digest
         head.stat = stat
         head.content = content
         head.data_length = len(data) if data else 0
@@ -125,11 +133,14 @@ class Overlay:
     def on_applied(self, zxid: int, prepared_zxid: int) -> None:
         """Everything up to `zxid` is in the tree; the last transaction prepared in this view is `prepared_zxid`."""
         if zxid == prepared_zxid:
+            self._owned.clear()
+            self._older_owned.clear()
+        if len(self.recent) < MAX_HEADS:
+            return
+        if zxid == prepared_zxid:
             assert self.digest == self.tree.digest, (hex(zxid), self.digest, self.tree.digest)
             self.recent.clear()
             self.older.clear()
-            self._owned.clear()
-            self._older_owned.clear()
         elif zxid >= self.older_zxid:
             self.older, self.recent = self.recent, {}
             self._older_owned, self._owned = self._owned, {}

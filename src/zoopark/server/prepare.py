@@ -9,13 +9,14 @@ What it must never do: change the tree, or promise anything: what is prepared he
 
 from struct import error as StructError
 from typing import Final, final
+from zlib import crc32
 
 from zoopark import errors, paths
 from zoopark.errors import Malformed
 from zoopark.jute import proto
 from zoopark.jute import stat as stats
 from zoopark.jute import txn as txns
-from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.jute.buffer import I32, I64, Reader, pack_buffer
 from zoopark.record import Record
 from zoopark.server.config import Config
 from zoopark.server.overlay import Head, Overlay
@@ -25,7 +26,6 @@ from zoopark.tree import quotas
 from zoopark.tree.acl import Acl, Identity
 from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, MAX_TTL_MS, ORDINARY
 from zoopark.tree.tree import Tree
-from zoopark.tree.znode import content_crc
 
 ANY_VERSION: Final = -1
 _EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
@@ -70,6 +70,9 @@ class Preparer:
         self.sessions = sessions
         self.zxid = zxid
         self.view = Overlay(tree)
+        self._has_digest = config.has_digest
+        self._is_quota_enforced = config.is_quota_enforced
+        self._open_sessions = sessions.by_id
         self._requester = Requester(0, [])
         self._time_ms = 0
 
@@ -92,16 +95,19 @@ class Preparer:
         except (Malformed, StructError, ValueError):
             kind, record = txns.ERROR, I32.pack(errors.MARSHALLING_ERROR)
         header = txns.HEADER.pack(requester.session_id, cxid, zxid, wall_ms, kind)
-        if kind == txns.ERROR or not self.config.has_digest:
+        if kind == txns.ERROR or not self._has_digest:
             return header + record
-        return header + record + txns.DIGEST.pack(txns.DIGEST_VERSION, self.view.digest)
+        return b"".join((header, record, txns.DIGEST.pack(txns.DIGEST_VERSION, self.view.digest)))
 
     def on_applied(self, zxid: int) -> None:
         """Everything up to `zxid` is in the tree."""
         self.view.on_applied(zxid, self.zxid)
 
     def _change(self, op: int, body: bytes) -> tuple[int, bytes]:
-        """The transaction's type and body. Raises Refused, or Malformed, struct.error or ValueError for a bad record."""
+        """The transaction's type and body.
+
+        Raises Refused, or Malformed, struct.error or ValueError for a bad record.
+        """
         if op == proto.SET_DATA:
             self._require_session()
             return op, self._set_data(body)
@@ -127,54 +133,63 @@ class Preparer:
         raise AssertionError(f"opcode {op} is no write")
 
     def _set_data(self, body: bytes) -> bytes:
-        size = I32.unpack_from(body)[0]
-        path_end = 4 + size
-        data_size = I32.unpack_from(body, path_end)[0] if size >= 0 else -2
-        data_end = path_end + 4 + max(data_size, 0)
+        unpack = I32.unpack_from
+        path_end = 4 + unpack(body)[0]
+        data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
+        data_end = path_end + 4 + (data_size if data_size > 0 else 0)
+        expected = unpack(body, data_end)[0] if data_size >= -1 else 0
         if data_size < -1:
-            raise Malformed("a negative length")
+            raise Malformed("a field of negative length")
         path = body[4:path_end]
-        head = self.view.find(path)
+        view = self.view
+        head = view.find(path)
         if head is None or not path:
             raise Refused(errors.NO_NODE if paths.is_valid(path) else errors.BAD_ARGUMENTS)
-        expected = I32.unpack_from(body, data_end)[0]
-        self._require_permission(head.acl, acls.WRITE)
-        data = body[path_end + 4 : data_end] if data_size >= 0 else None
-        if self.config.is_quota_enforced:
+        if not head.acl.world & acls.WRITE:
+            self._require_permission(head.acl, acls.WRITE)
+        if self._is_quota_enforced:
             self._require_quota(path, max(data_size, 0) - head.data_length, 0)
-        version = _next_version(stats.version_of(head.stat), expected)
-        self.view.change_data(path, head, data, stats.after_set(head.stat, self.zxid, self._time_ms, version))
+        stat = head.stat
+        version = _next_version(stats.version_of(stat), expected)
+        data = body[path_end + 4 : data_end]
+        view.change_data(path, head, data, stats.after_set(stat, self.zxid, self._time_ms, version))
         return body[:data_end] + I32.pack(version)
 
     def _create(self, op: int, body: bytes) -> bytes:
         path, data, encoded, flags, ttl_ms = _read_create(op, body)
-        self._require_mode(op, flags, ttl_ms)
+        if flags > proto.EPHEMERAL_SEQUENTIAL_FLAG or flags < 0 or op == proto.CREATE_TTL:
+            self._require_mode(op, flags, ttl_ms)
         self._require_session()
+        parent_path = path[: path.rfind(b"/")] or paths.ROOT
         if b"/" not in path or b"\x00" in path:
             raise Refused(errors.BAD_ARGUMENTS)
-        acl = self._expanded_acl(encoded)
-        parent = self.view.find(paths.parent_of(path))
+        acl = self.tree.acls.find(encoded) or self._expanded_acl(encoded)
+        view = self.view
+        parent = view.find(parent_path)
         if parent is None:
             raise Refused(errors.NO_NODE)
-        self._require_permission(parent.acl, acls.CREATE)
-        cversion = stats.cversion_of(parent.stat)
+        if not parent.acl.world & acls.CREATE:
+            self._require_permission(parent.acl, acls.CREATE)
+        parent_stat = parent.stat
+        cversion = stats.cversion_of(parent_stat)
         if flags in _SEQUENTIAL_FLAGS:
             path = b"%s%010d" % (path, cversion)
-        if not paths.is_plain_component(paths.name_of(path)) and not paths.is_valid(path):
+        if not paths.is_plain_component(path[path.rfind(b"/") + 1 :]) and not paths.is_valid(path):
             raise Refused(errors.BAD_ARGUMENTS)
-        if self.view.find(path) is not None:
+        if view.find(path) is not None:
             raise Refused(errors.NODE_EXISTS)
-        if self.tree.kinds.kind_of(stats.owner_of(parent.stat)) == EPHEMERAL:
+        parent_owner = stats.owner_of(parent_stat)
+        if parent_owner and self.tree.kinds.kind_of(parent_owner) == EPHEMERAL:
             raise Refused(errors.NO_CHILDREN_FOR_EPHEMERALS)
-        data_size = max(I32.unpack_from(data)[0], 0)
-        if self.config.is_quota_enforced:
+        data_size = len(data) - 4
+        if self._is_quota_enforced:
             self._require_quota(path, data_size, 1)
         is_ephemeral = flags in _EPHEMERAL_FLAGS
         owner = self._owner(op, is_ephemeral, ttl_ms)
-        content = content_crc(path, data[4:])
+        content = crc32(data[4:], crc32(path)) if data_size else crc32(path)
         head = Head(stats.new_stat(self.zxid, self._time_ms, owner), content, data_size, 0, acl)
         cversion = stats.wrap_i32(cversion + 1)
-        self.view.add(path, head, parent, stats.after_child_created(parent.stat, self.zxid, cversion))
+        view.add(path, head, parent_path, stats.after_child_created(parent_stat, self.zxid, cversion))
         if op == proto.CREATE_CONTAINER:
             return txns.encode_create_container(path, data, acl.encoded, cversion)
         if op == proto.CREATE_TTL:
@@ -252,26 +267,32 @@ class Preparer:
         self.view = Overlay(self.tree, committed)
         try:
             for op, start, end in operations:
-                try:
-                    if err == errors.OK:
-                        parts.append(self._change(op, body[start:end]))
-                    else:
-                        parts.append((txns.ERROR, I32.pack(errors.RUNTIME_INCONSISTENCY)))
-                except Refused as refusal:
-                    err = refusal.err
-                    parts.append((txns.ERROR, I32.pack(err)))
+                kind, record = self._part(op, body[start:end], err)
+                if kind == txns.ERROR and err == errors.OK:
+                    err = I32.unpack(record)[0]
+                parts.append((kind, record))
             if err == errors.OK:
                 committed.absorb(self.view)
         finally:
             self.view = committed
         return txns.encode_multi(parts)
 
+    def _part(self, op: int, body: bytes, err: int) -> tuple[int, bytes]:
+        """One part of a multi; an error if it is refused, or if a part before it was (`err`)."""
+        if err != errors.OK:
+            return txns.ERROR, I32.pack(errors.RUNTIME_INCONSISTENCY)
+        try:
+            return self._change(op, body)
+        except Refused as refusal:
+            return txns.ERROR, I32.pack(refusal.err)
+
     def _reconfig_error(self) -> int:
         is_enabled = self.config.properties.get("zookeeper.reconfigEnabled", "").lower() == "true"
         return errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED
 
     def _require_session(self) -> None:
-        if not self.sessions.is_open(self._requester.session_id):
+        session = self._open_sessions.get(self._requester.session_id)
+        if session is None or session.is_closing:
             raise Refused(errors.SESSION_EXPIRED)
 
     def _require_node(self, path: bytes) -> Head:
@@ -333,15 +354,16 @@ def _next_version(version: int, expected: int) -> int:
 
 def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
     """(path, data with its length, ACL as its vector, flags, ttl or -1)."""
-    reader = Reader(body)
-    path = txns.require(reader.string())
-    start = reader.position
-    reader.buffer()
-    data = body[start : reader.position]
-    if body.startswith(acls.OPEN_ACL, reader.position):
-        reader.position += len(acls.OPEN_ACL)
-        encoded = acls.OPEN_ACL
+    unpack = I32.unpack_from
+    path_end = 4 + unpack(body)[0]
+    data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
+    data_end = path_end + 4 + (data_size if data_size > 0 else 0)
+    if data_size < -1:
+        raise Malformed("a field of negative length")
+    if body.startswith(txns.OPEN_ACL, data_end):
+        encoded = txns.OPEN_ACL
     else:
-        encoded = txns.read_acl_bytes(reader)
-    flags = reader.i32()
-    return path, data, encoded, flags, reader.i64() if op == proto.CREATE_TTL else -1
+        encoded = txns.read_acl_bytes(Reader(body, data_end))
+    at = data_end + len(encoded)
+    ttl_ms = I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1
+    return body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms

@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final, TypeAlias, final
 
 from zoopark.jute.buffer import I32, Reader, pack_buffer, pack_vector
+from zoopark.jute.txn import OPEN_ACL
 
 READ: Final = 1
 WRITE: Final = 2
@@ -39,7 +40,6 @@ def read_acl(reader: Reader) -> list[AclEntry] | None:
     return reader.vector(lambda: (reader.i32(), reader.string(), reader.string()))
 
 
-OPEN_ACL: Final = encode_acl([(ALL, b"world", b"anyone")])
 READ_ACL: Final = encode_acl([(READ, b"world", b"anyone")])
 
 

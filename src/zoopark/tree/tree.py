@@ -22,6 +22,7 @@ from zoopark.tree.watches import Watches
 from zoopark.tree.znode import Znode, node_digest
 
 DIGEST_MASK: Final = (1 << 64) - 1
+CHECK_EVERY: Final = 16
 _UNCOUNTED: Final = paths.UNCOUNTED_PREFIX
 
 Part: TypeAlias = tuple[int, int, bytes, bytes]
@@ -55,6 +56,7 @@ class Tree:
         self.digest = 0
         self.data_bytes = 0
         self._end = 0
+        self._is_counting = True
         self._add_system_nodes()
 
     def apply(self, txn: bytes) -> Outcome:
@@ -66,9 +68,32 @@ class Tree:
         self._end = len(txn)
         if kind == txns.SET_DATA:
             outcome = self._set_data(txn, zxid, time_ms)
+        elif kind == txns.CREATE or kind == txns.CREATE2:
+            created = txns.decode_create(kind, txn, txns.HEADER_BYTES)
+            self._end = created.end
+            outcome = self._create(created, session_id, zxid, time_ms)
         else:
             outcome = self._apply_body(kind, Reader(txn, txns.HEADER_BYTES), session_id, zxid, time_ms)
         self.last_zxid = zxid
+        return outcome
+
+    def apply_own(self, txn: bytes) -> Outcome:
+        """Carry out a transaction that this server prepared itself, with a digest at its end.
+
+        The digest was computed from what the transaction was going to do. Every CHECK_EVERY-th one is computed again
+        from what it did, and must agree; in between it is taken over, which saves a fifth of the time of a write.
+        """
+        zxid, is_error = txns.ZXID_AND_TYPE.unpack_from(txn, txns.ZXID_AT)[::2]
+        if is_error == txns.ERROR:
+            return self.apply(txn)
+        self._is_counting = zxid % CHECK_EVERY == 0
+        before = self.digest
+        outcome = self.apply(txn)
+        if self._is_counting:
+            assert self.digest_matches(txn), (hex(zxid), before, self.digest, txn)
+        else:
+            self.digest = txns.DIGEST.unpack_from(txn, len(txn) - txns.DIGEST_BYTES)[1]
+            self._is_counting = True
         return outcome
 
     def digest_matches(self, txn: bytes) -> bool:
@@ -84,10 +109,11 @@ class Tree:
 
     def wire_stat(self, node: Znode) -> bytes:
         """A node's Stat as clients are sent it: container and TTL nodes have no owner."""
-        kept = node.stat
+        kept, data, children = node.stat, node.data, node.children
+        if not children and stats.is_plain(kept):
+            return stats.plain_wire_stat(kept, len(data) if data else 0)
         if kept[stats.OWNER_AT :] != _NO_OWNER and self.kinds.kind_of(stats.owner_of(kept)) != EPHEMERAL:
             kept = stats.without_owner(kept)
-        children, data = node.children, node.data
         return stats.wire_stat(kept, len(data) if data else 0, len(children) if children else 0)
 
     def load_node(self, path: bytes, node: Znode) -> None:
@@ -120,7 +146,9 @@ class Tree:
     def _apply_body(self, kind: int, reader: Reader, session_id: int, zxid: int, time_ms: int) -> Outcome:
         outcome: Outcome
         if kind in (txns.CREATE, txns.CREATE2, txns.CREATE_CONTAINER, txns.CREATE_TTL):
-            outcome = self._create(txns.decode_create(kind, reader), session_id, zxid, time_ms)
+            created = txns.decode_create(kind, reader.data, reader.position)
+            outcome = self._create(created, session_id, zxid, time_ms)
+            reader.position = created.end
         elif kind in (txns.DELETE, txns.DELETE_CONTAINER):
             path = txns.require(reader.string())
             outcome = (self._delete(path, zxid), path, None, None)
@@ -165,7 +193,7 @@ class Tree:
         node.data = data
         grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
         self.data_bytes += grown
-        if not path.startswith(_UNCOUNTED):
+        if self._is_counting and not path.startswith(_UNCOUNTED):
             change = node_digest(path, data, node.stat) - node_digest(path, old_data, old_stat)
             self.digest = self.digest + change & DIGEST_MASK
         if not self.quotas.is_empty():
@@ -198,7 +226,7 @@ class Tree:
         self.data_bytes += len(path) + size
         if path.startswith(_UNCOUNTED):
             self._note_quota_node(path)
-        else:
+        elif self._is_counting:
             self.digest = self.digest + node_digest(path, node.data, node.stat) & DIGEST_MASK
         if not self.quotas.is_empty():
             self._count_usage(path, size, 1)
@@ -276,7 +304,7 @@ class Tree:
         return errors.OK, b"", None, outcomes
 
     def _change_stat(self, path: bytes, node: Znode, stat: bytes) -> None:
-        if not path.startswith(_UNCOUNTED):
+        if self._is_counting and not path.startswith(_UNCOUNTED):
             change = node_digest(path, node.data, stat) - node_digest(path, node.data, node.stat)
             self.digest = self.digest + change & DIGEST_MASK
         node.stat = stat
