@@ -131,6 +131,19 @@ def test_a_file_system_without_the_flag_is_written_and_synced(tmp_path: Path) ->
     assert (tmp_path / "a").read_bytes() == b"xy"
 
 
+def test_short_writes_are_continued(tmp_path: Path) -> None:
+    """The kernel may take less than it was given, in both ways of writing."""
+    short = """
+whole_pwrite, whole_pwritev = os.pwrite, os.pwritev
+os.pwrite = lambda fd, data, at: whole_pwrite(fd, data[:3], at)
+os.pwritev = lambda fd, parts, at, flags: whole_pwritev(fd, [parts[0][:4]], at, flags)
+disk.write(root + '/a', 1, b'0123456789', is_synced=True)
+disk.write(root + '/a', 11, b'abcdefg', is_synced=False)
+"""
+    assert trace(tmp_path, short)[-1] == "pwrite a"
+    assert (tmp_path / "a").read_bytes() == b"\x000123456789abcdefg"
+
+
 def test_reserving_in_a_thread_beside_appends(tmp_path: Path) -> None:
     """Every block is reserved by another thread while appends go on; all entries are there."""
     disk = FileDisk()
@@ -193,6 +206,20 @@ input()
         process.wait(30)
         process.stdout.close()
         process.stdin.close()
+    lock_directory(str(tmp_path)).release()
+
+
+def test_a_forked_child_gives_up_only_its_own_share(tmp_path: Path) -> None:
+    """A snapshot's child must neither unlock its server's directory nor keep it locked after the server died."""
+    held = lock_directory(str(tmp_path))
+    child = os.fork()
+    if child == 0:
+        held.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(StorageError, match="in use"):
+        lock_directory(str(tmp_path))
+    held.release()
     lock_directory(str(tmp_path)).release()
 
 

@@ -120,6 +120,25 @@ def test_a_hole_before_at_most_one_batch_is_torn() -> None:
     assert torn_of(disk_with(data)).last_zxid == 2
 
 
+def test_a_sector_end_that_holds_only_the_zeros_of_a_checksum_is_no_hole() -> None:
+    """The first four bytes of every entry are zeros: were their sector lost, they would not show it."""
+    data = log_of([(1, txn(1, 1020 - 16 - 13)), *entries(2, 2, 900)])
+    assert data[1020:1024] == bytes(4)
+    disk = disk_with(data)
+    disk.flip_byte(PATH, 1500)
+    with pytest.raises(CorruptLog):
+        read_all(disk, D)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_byte_of_a_checksum_may_be_all_that_is_lost(count: int) -> None:
+    """The last write began five bytes before the end of a sector, and only that one did not reach the disk."""
+    data = log_of([(1, txn(1, 1019 - 16 - 13)), *entries(2, count, 900)])
+    assert data[1019:1024].count(0) == 4
+    disk = disk_with(data[:1019] + bytes(5) + data[1024:])
+    assert torn_of(disk).last_zxid == 1
+
+
 def test_two_holes_are_torn_and_a_hole_and_a_flip_are_rot() -> None:
     """Every damage in the last write needs a lost sector of its own."""
     data = log_of(entries(1, 40, 200))

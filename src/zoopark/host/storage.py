@@ -166,7 +166,11 @@ class FileDisk:
 
 @final
 class DirectoryLock:
-    """An exclusive hold on a directory, given up by `release` or when the process ends."""
+    """An exclusive hold on a directory, given up by `release` or when the process ends.
+
+    A forked child shares it: it calls `release` first thing, which leaves its parent's hold alone; else the directory
+    stays locked until the child ends.
+    """
 
     __slots__ = ("_fd",)
 
