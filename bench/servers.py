@@ -116,7 +116,8 @@ class Running:
             return ""
 
     def _tail(self) -> str:
-        return "\n".join((self.home / "output").read_text(errors="replace").splitlines()[-20:])
+        lines = (self.home / "output").read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if " INFO " not in line][-20:])
 
 
 def apache(heap: str) -> Contestant:
