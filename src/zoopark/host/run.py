@@ -1,40 +1,68 @@
 """Runs one server: opens its directories and its port, and carries out what its member asks for.
 
-One turn of the loop: chunks are fed to their connections, then `turn` carries out the member's effects until there are
-none, with one log write for everything that came in.
+    directories locked ─> port bound ─> recovered ─> port opened ─> serving ─> drained ─> stopped
+         exit 3             exit 1      exit 3, 10                  exit 1, 10
+
+The port is bound first, so that a long recovery does not end in a port that is in use, and opened last, so that nobody
+is accepted who cannot be served. One turn of the loop: chunks are fed to their connections, then `turn` carries out the
+member's effects until there are none, with one log write for everything that came in.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import os
+import resource
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any, Final, final
 
-from zoopark import __version__
 from zoopark.errors import StorageError, ZooparkError
 from zoopark.host.listener import ClientLink
 from zoopark.host.logwriter import LogWriter
+from zoopark.host.ports import PortError, bind, in_use
+from zoopark.host.screen import Screen
 from zoopark.host.snapshotter import Snapshotter, save
 from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
-from zoopark.log.snapfiles import purge
+from zoopark.log.snapfiles import SNAPPY, purge
 from zoopark.record import Effect, Now
 from zoopark.server.config import Config
 from zoopark.server.effects import Append, CloseLink, Flush, Note, Purge, TakeSnapshot
 from zoopark.server.member import Member
 from zoopark.server.recovery import Recovered, log_directory, recover, snapshot_directory
 
+EXIT_STOPPED: Final = 0
 EXIT_UNEXPECTED: Final = 1
+EXIT_BAD_CONFIG: Final = 2
 EXIT_DATA_DIR: Final = 3
 EXIT_SNAPSHOT: Final = 10
 COLLECT_THRESHOLDS: Final = (50_000, 20, 100_000)
 CLOCK_CHECK_S: Final = 1.0
+BACKLOG: Final = 511
+"""Connections waiting to be accepted, unless clientPortListenBacklog says otherwise."""
+STOP_S: Final = 5.0
+"""How long a stop waits for the disk, and for clients to take their replies."""
+LINGER_S: Final = 10.0
+"""How long a client that is closed may take for what is left to say."""
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_LOOK_S: Final = 0.005
+_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _log = logging.getLogger("zoopark")
+
+
+class StartError(ZooparkError):
+    """A server that cannot start, with the exit code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @final
@@ -46,7 +74,7 @@ class Server:
         self.loop = loop
         self.links: dict[int, ClientLink] = {}
         self.paused: dict[ClientLink, None] = {}
-        self.exit_code = 0
+        self.exit_code = EXIT_STOPPED
         self.stopped = asyncio.Event()
         self._wall_offset_ms = 0
         self._checked_s = -CLOCK_CHECK_S
@@ -55,7 +83,10 @@ class Server:
         self.member.logged_since_snapshot = found.n_txns
         self.log_writer = LogWriter(found.log, self._on_logged, self._on_log_error)
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
+        self._chores = ThreadPoolExecutor(1, "purge")
         self._is_awake = False
+        self._is_stopping = False
+        self._is_roll_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = -1
 
@@ -83,6 +114,8 @@ class Server:
         while effects := self.member.take():
             for effect in effects:
                 self._carry_out(effect)
+        if self._is_stopping:
+            return
         for link in list(self.paused):
             link.resume()
         self._arm()
@@ -90,13 +123,57 @@ class Server:
     def fail(self, code: int, text: str) -> None:
         """Stop the server: something happened after which it must not promise anything."""
         _log.error(text)
-        self.exit_code = code
+        self.exit_code = self.exit_code or code
         self.stopped.set()
 
     def on_broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nobody expected: an invariant is broken, so the server must not go on."""
-        _log.critical("%s", context.get("message"), exc_info=context.get("exception"))
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _log.warning("a connection cannot be accepted: %s", error.strerror)
+            return
+        _log.critical("%s", context.get("message"), exc_info=error)
         self.fail(EXIT_UNEXPECTED, "stopping, because an invariant does not hold; nothing that was answered is lost")
+
+    async def drain(self) -> None:
+        """Read nothing more; log and answer what came in, then close every connection. Takes STOP_S at most."""
+        self._is_stopping = True
+        until_s = self.loop.time() + STOP_S
+        for link in list(self.links.values()):
+            link.pause()
+        self.turn()
+        await self._wait(lambda: not self._is_busy(), until_s)
+        for link in list(self.links.values()):
+            link.close()
+        await self._wait(lambda: not self.links or bool(self.exit_code), until_s)
+
+    def close(self) -> None:
+        """Give up what is still under way: a snapshot, connections that do not end."""
+        self._is_stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.snapshotter.stop()
+        for link in list(self.links.values()):
+            if link.transport is not None:
+                link.transport.abort()
+        self.log_writer.close()
+        self._chores.shutdown()
+
+    async def _wait(self, is_done: Callable[[], bool], until_s: float) -> None:
+        """Wait for what happens in other turns, looking every now and then, until the loop's clock shows until_s."""
+        come = asyncio.Event()
+
+        def look() -> None:
+            if is_done() or self.loop.time() >= until_s:
+                come.set()
+            else:
+                self.loop.call_later(_LOOK_S, look)
+
+        look()
+        await come.wait()
+
+    def _is_busy(self) -> bool:
+        return not self.exit_code and (bool(self.member.pipeline.pending) or self.member.has_effects())
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Append):
@@ -108,20 +185,29 @@ class Server:
                 if link is not None and connection.out:
                     link.write()
         elif isinstance(effect, CloseLink):
-            link = self.links.get(effect.connection.connection_id)
-            if link is not None:
-                _log.info("%s:%d: %s", effect.connection.address, effect.connection.port, effect.why)
-                link.close()
+            self._close_link(effect)
         elif isinstance(effect, TakeSnapshot):
-            self.log_writer.log.roll()
+            self._is_roll_due = True
+            self._roll_if_due()
             self.snapshotter.start()
         elif isinstance(effect, Purge):
             self._purge(effect.keep)
         elif isinstance(effect, Note):
             _log.info(effect.text)
 
+    def _close_link(self, effect: CloseLink) -> None:
+        link = self.links.get(effect.connection.connection_id)
+        if link is None:
+            return
+        _log.info("%s:%d: %s", effect.connection.address, effect.connection.port, effect.why)
+        link.close()
+        transport = link.transport
+        if transport is not None and transport.get_write_buffer_size():
+            self.loop.call_later(LINGER_S, transport.abort)
+
     def _on_logged(self, zxid: int) -> None:
         member, log = self.member, self.log_writer.log
+        self._roll_if_due()
         member.on_logged(zxid, self.now())
         member.logged_bytes_since_snapshot = log.bytes_since_mark
         limit_kb = self.config.txn_log_size_limit_kb
@@ -129,19 +215,40 @@ class Server:
             log.roll()
         self.wake()
 
-    def _on_log_error(self, error: BaseException) -> None:
-        self.fail(EXIT_UNEXPECTED, f"cannot write the transaction log: {error}")
+    def _roll_if_due(self) -> None:
+        """Begin a new log file for a snapshot, but not under a write that another thread is at."""
+        if self._is_roll_due and self.log_writer.is_idle():
+            self._is_roll_due = False
+            self.log_writer.log.roll()
+            self.log_writer.log.mark()
 
-    def _on_snapshot(self, problem: str | None) -> None:
-        if problem is not None:
+    def _on_log_error(self, error: BaseException) -> None:
+        self.fail(EXIT_UNEXPECTED, f"cannot write the transaction log in {log_directory(self.config)}: {_why(error)}")
+
+    def _on_snapshot(self, problem: str | None, is_fatal: bool) -> None:
+        if problem is not None and is_fatal:
             self.fail(EXIT_SNAPSHOT, problem)
             return
+        if problem is not None:
+            _log.warning(problem)
         self.member.on_snapshot()
         self.wake()
 
     def _purge(self, keep: int) -> None:
-        for path in purge(FileDisk(), snapshot_directory(self.config), log_directory(self.config), keep):
-            _log.info("purged %s", path)
+        """Remove files in a thread: the file system may take its time for large ones."""
+        data_dir, log_dir = snapshot_directory(self.config), log_directory(self.config)
+        future = self.loop.run_in_executor(self._chores, purge, FileDisk(), data_dir, log_dir, keep)
+        future.add_done_callback(self._on_purged)
+
+    def _on_purged(self, done: "asyncio.Future[list[str]]") -> None:
+        error = done.exception()
+        if isinstance(error, FileNotFoundError):
+            _log.warning("purge: somebody else removed %s meanwhile", error.filename)
+        elif isinstance(error, OSError):
+            self.fail(EXIT_UNEXPECTED, f"cannot purge old files: {_why(error)}")
+        else:
+            for path in done.result():
+                _log.info("purged %s", path)
 
     def _arm(self) -> None:
         """Set the one timer to the member's deadline."""
@@ -167,89 +274,138 @@ class Server:
 def run_server(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code.
 
-    0 stopped cleanly, 1 unexpected or a failing log disk, 3 the data directory cannot be used, 10 a snapshot could not
-    be written.
+    0 stopped cleanly, 1 unexpected, a port that cannot be had or a failing log disk, 2 a configuration that cannot be
+    served, 3 a data directory that cannot be used, 10 a snapshot that cannot be written. Anything but 0 comes with one
+    line on stderr.
+
+    Effects: takes over the signals SIGTERM and SIGINT, the root logger and the garbage collector of the process.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    screen = Screen(sys.stdout, sys.stderr)
+    held: list[DirectoryLock] = []
     try:
-        lock = _open_directories(config)
-    except (ZooparkError, OSError) as error:
-        print(f"zoopark: {error}", file=sys.stderr)
-        return EXIT_DATA_DIR
-    try:
-        return _run_locked(config)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.default_int_handler)  # until the loop takes them
+        _check(config)
+        screen.show_places(config)
+        _open_directories(config, held)
+        return _run_locked(config, screen)
+    except StartError as error:
+        screen.refuse(str(error))
+        return error.code
+    except PortError as error:
+        screen.refuse(str(error))
+        return EXIT_UNEXPECTED
+    except KeyboardInterrupt:
+        screen.end_progress()
+        return EXIT_STOPPED
     finally:
-        lock.release()
+        for lock in held:
+            lock.release()
 
 
-def _run_locked(config: Config) -> int:
+def _run_locked(config: Config, screen: Screen) -> int:
+    sockets = bind(config.client_port_address, config.client_port)
+    try:
+        found = _recover(config, screen)
+        _allow_many_files()
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(config, found, sockets, screen))
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def _recover(config: Config, screen: Screen) -> Recovered:
     gc.disable()
     start = time.perf_counter()
     try:
-        found = recover(config, FileDisk(), lambda what, done, size: None)
-        if found.snapshot is None:
-            save(config, found.tree)
-    except (StorageError, OSError) as error:
-        print(f"zoopark: {error}", file=sys.stderr)
-        return EXIT_DATA_DIR
+        found = recover(config, FileDisk(), screen.progress)
+    except StorageError as error:
+        raise StartError(EXIT_DATA_DIR, str(error)) from error
+    except OSError as error:
+        raise StartError(EXIT_DATA_DIR, f"cannot read the data directory: {_why(error)}") from error
     seconds = time.perf_counter() - start
     gc.freeze()
     gc.enable()
     gc.set_threshold(*COLLECT_THRESHOLDS)
-    _say_found(config, found, seconds)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(config, found))
+    screen.show_recovered(found, seconds)
+    if found.snapshot is None:
+        try:
+            save(config, found.tree)
+        except OSError as error:
+            raise StartError(EXIT_SNAPSHOT, f"cannot write the first snapshot: {_why(error)}") from error
+    return found
 
 
-async def _serve(config: Config, found: Recovered) -> int:
+async def _serve(config: Config, found: Recovered, sockets: list[socket.socket], screen: Screen) -> int:
     loop = asyncio.get_running_loop()
     server = Server(config, found, loop)
     loop.set_exception_handler(server.on_broken)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, server.stopped.set)
-    host, port = config.client_port_address or None, config.client_port
-    backlog = config.client_port_listen_backlog if config.client_port_listen_backlog > 0 else 50
+    backlog = config.client_port_listen_backlog if config.client_port_listen_backlog > 0 else BACKLOG
+    listeners: list[asyncio.Server] = []
     try:
-        listener = await loop.create_server(lambda: ClientLink(server), host, port, backlog=max(backlog, 50))
-    except OSError as error:
-        print(f"zoopark: cannot listen on {host or '*'}:{port}: {error.strerror or error}", file=sys.stderr)
-        return EXIT_UNEXPECTED
-    for sock in listener.sockets:
-        address = sock.getsockname()
-        print(f"listening on {address[0]}:{address[1]}", flush=True)
-    server.wake()
-    await server.stopped.wait()
-    listener.close()
-    server.turn()
-    server.log_writer.close()
-    server.snapshotter.stop()
+        for sock in sockets:
+            try:
+                listeners.append(await loop.create_server(lambda: ClientLink(server), sock=sock, backlog=backlog))
+            except OSError as error:
+                raise in_use(sock, error) from error
+            host, port = sock.getsockname()[:2]
+            screen.say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+        server.wake()
+        await server.stopped.wait()
+        for listener in listeners:
+            listener.close()
+        if not server.exit_code:
+            _log.info("stopping")
+            await server.drain()
+    finally:
+        server.close()
+    for number in _STOP_SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)  # it is stopping already
     return server.exit_code
 
 
-def _open_directories(config: Config) -> DirectoryLock:
-    disk = FileDisk()
-    for directory in (snapshot_directory(config), log_directory(config)):
-        if not config.may_create_data_dir and not os.path.isdir(directory):
-            raise StorageError(f"{directory}: there is no such directory, and datadir.autocreate is false")
-        disk.make_directory(directory)
-    return lock_directory(snapshot_directory(config))
-
-
-def _say_found(config: Config, found: Recovered, seconds: float) -> None:
-    print(f"zoopark {__version__}")
-    print(
-        f"data in {config.data_dir}"
-        + (f", log in {config.data_log_dir}" if config.data_log_dir != config.data_dir else "")
-    )
-    for note in found.notes:
-        print(note)
-    if found.snapshot is None:
-        print("a new database")
-    else:
-        print(
-            f"recovered {len(found.tree.nodes)} znodes in {seconds:.2f} s from {found.snapshot.path} and "
-            f"{found.n_txns} transactions, up to zxid {found.tree.last_zxid:#x}"
+def _check(config: Config) -> None:
+    """Refuse what the configuration allows and this server cannot do yet."""
+    if config.snapshot_compression == SNAPPY:
+        raise StartError(
+            EXIT_BAD_CONFIG,
+            "snapshot.compression.method=snappy: not there yet; gz, or no value for plain snapshots, is allowed",
         )
+
+
+def _open_directories(config: Config, held: list[DirectoryLock]) -> None:
+    """Have both directories, and hold them against a second server."""
+    data_dir, log_dir = snapshot_directory(config), log_directory(config)
+    try:
+        for directory in (data_dir, log_dir):
+            if not config.may_create_data_dir and not os.path.isdir(directory):
+                raise StorageError(f"{directory}: there is no such directory, and datadir.autocreate is false")
+            FileDisk().make_directory(directory)
+        held.append(lock_directory(data_dir))
+        if not os.path.samefile(data_dir, log_dir):
+            held.append(lock_directory(log_dir))
+    except StorageError as error:
+        raise StartError(EXIT_DATA_DIR, str(error)) from error
+    except OSError as error:
+        raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {_why(error)}") from error
+
+
+def _allow_many_files() -> None:
+    """Every connection is an open file; take as many as this process may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _why(error: BaseException) -> str:
+    """What the system said, in a few words."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
