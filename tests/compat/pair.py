@@ -11,8 +11,8 @@ from typing import Final
 from tests.compat import oracle
 from tests.compat.oracle import Flavour, Server
 from tests.compat.requests import digest_id
-from tests.compat.run import Outcome, ServerGoneError, Side
-from tests.compat.steps import Step
+from tests.compat.run import OBSERVER, Outcome, ServerGoneError, Side
+from tests.compat.steps import Open, Step
 
 FOREVER_MS: Final = "3600000"
 DIFFERENTIAL_SETTINGS: Final = {
@@ -92,9 +92,18 @@ class Pair:
             server.stop()
         self._servers.clear()
 
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where the reference and the candidate listen."""
+        return [server.address for server in self._servers]
+
     def compare(self, steps: Sequence[Step]) -> Difference | None:
         """Run steps on both servers up to the first one they answer differently, then clean up what it left."""
-        sides = [Side(server.address) for server in self._servers]
+        try:
+            sides = [Side(server.address) for server in self._servers]
+        except (ServerGoneError, ConnectionRefusedError) as error:
+            told = [{"server": [str(error), *server.log.splitlines()[-3:]]} for server in self._servers]
+            return Difference(0, Open(OBSERVER), told[0], told[1], is_fatal=True)
         difference = self._first_difference(steps, *sides)
         if difference is None or not difference.is_fatal:
             for side in sides:

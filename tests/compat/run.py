@@ -17,6 +17,7 @@ from tests.compat.requests import Request, auth
 from tests.compat.steps import SESSION_TIMEOUT_MS, Await, Drop, Open, Raw, Send, Step, Word
 from tests.compat.wire import Link, SilenceError
 
+OBSERVER: Final = -1
 CONNECT, CLOSED, SILENT = "connect", "closed", "silent"
 SUPER: Final = auth("digest", b"super:secret")
 KEPT_NODES: Final = (b"/", b"/zookeeper", b"/zookeeper/config", b"/zookeeper/quota")
@@ -103,7 +104,8 @@ class Side:
         link = self._observer.connect(address)
         link.send(wire.frame(wire.connect_request(0, SESSION_TIMEOUT_MS, 0, bytes(16)) + b"\x00"))
         answer = link.receive()
-        assert answer is not None, "the server refused the observer's session"
+        if answer is None:
+            raise ServerGoneError("the observer's session is refused")
         link.send(self._observer.encode(SUPER, self))
         self.masks = Masks(0)
         self.masks = Masks(self._settle()[1])
