@@ -250,9 +250,13 @@ class Tree:
             return errors.NO_NODE
         if zxid > stats.pzxid_of(parent.stat):
             self._change_stat(parent_path, parent, stats.after_child_deleted(parent.stat, zxid))
-        node = self.nodes.pop(path, None)
+        node = self.nodes.get(path)
         if node is None:
             return errors.NO_NODE
+        # Only in replay behind a fuzzy snapshot: children of a later node of this path, which the log creates again.
+        for child in list(node.children or ()):
+            self._delete(child, zxid)
+        del self.nodes[path]
         if parent.children:
             parent.children.pop(path, None)
         self._unindex(path, stats.owner_of(node.stat))
