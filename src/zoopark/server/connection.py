@@ -36,7 +36,7 @@ CLOSING: Final = 3
 
 WORD_BYTES: Final = 4
 WORDS: Final = frozenset(
-    b"conf cons crst dirs dump envi gtmk hash isro lead mntr ruok srst srvr stat stmk wchc wchp wchs".split()
+    b"conf cons crst dirs dump envi gtmk hash isro mntr ruok srst srvr stat stmk wchc wchp wchs".split()
 ) | {b"\xff\xf4\xff\xfd"}
 CONNECT_REQUEST_BYTES: Final = 44
 NO_ZXID: Final = -1
@@ -134,8 +134,8 @@ class Connection:
         self.waiting: deque[tuple[int, int, int, bytes, int]] = deque()
         self.traffic = Traffic()
         self.last_op = 0
-        self.last_xid = 0
-        self.last_zxid = 0
+        self.last_xid = -1
+        self.last_zxid = -1
         self.is_dirty = False
         self.is_admitted = is_admitted(parts.config, self.identities)
 
@@ -148,7 +148,7 @@ class Connection:
             chunk = b"".join(self.partial)
             self.partial.clear()
         if self.state == OPEN:
-            self._serve(chunk, 0, now)
+            self._serve(chunk, now)
         elif self.state == NEW:
             self._greet(chunk, now)
         elif self.state == OPENING:
@@ -162,6 +162,7 @@ class Connection:
             return
         err, path, node, parts = outcome
         if err != errors.OK:
+            self.last_op = 0
             body = b""
         elif op == proto.SET_DATA or op == proto.SET_ACL:
             assert node is not None
@@ -184,17 +185,18 @@ class Connection:
         elif self.waiting:
             self._serve_waiting(now)
 
-    def on_replies(self, count: int, latency_ms: int) -> None:
+    def on_replies(self, count: int, latency_ms: int, now: Now) -> None:
         """`count` writes that came in together were answered."""
-        self._count_replies(count, latency_ms)
+        self.traffic.on_replies(count, latency_ms, now.mono_ms)
 
     def on_event(self, event: int, path: bytes, zxid: int, acl: Acl) -> None:
         """A watch of this connection fired. Nothing is said to somebody who may not read the node (CVE-2024-23944)."""
         if self.state != OPEN:
             return
         if self.parts.config.is_acl_skipped or acl.allows(READ, self.identities):
-            self.out.append(proto.encode_event(event, path, zxid))
-            self._count_sent(1)
+            notification = proto.encode_event(event, path, zxid)
+            self.out.append(notification)
+            self._count_notifications(1, len(notification) - 4)
 
     def on_session_gone(self) -> None:
         """The session of this connection was closed or has moved away."""
@@ -244,7 +246,10 @@ class Connection:
             return
         word = chunk[:WORD_BYTES]
         if word in WORDS:
-            self.out.append(self.parts.say(chunk))
+            self._count_received(1)
+            self.out.append(self.parts.say(chunk, now))
+            self.parts.metrics.bytes_received += WORD_BYTES
+            self.parts.metrics.sent_other += 1
             self.close(f"the four-letter word {word!r} was answered")
             return
         size = I32.unpack_from(chunk)[0]
@@ -255,6 +260,7 @@ class Connection:
             self._keep(chunk)
             return
         self._count_received(1)
+        self.parts.metrics.bytes_received += 4 + size
         try:
             request = proto.decode_connect_request(Reader(chunk[4 : 4 + size]))
         except Malformed as error:
@@ -265,6 +271,7 @@ class Connection:
 
     def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
         parts, config = self.parts, self.parts.config
+        parts.metrics.connection_requests += 1
         if request.last_zxid_seen > parts.tree.last_zxid:
             self.close(f"the client has seen zxid {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
             return
@@ -283,6 +290,8 @@ class Connection:
 
     def _attach(self, request: proto.ConnectRequest, now: Now) -> None:
         """Take a session over. The connection it had is closed even if the password is wrong, as ZooKeeper does."""
+        self.parts.metrics.sessions_renewed += 1
+        self._count_notifications(1, 0)
         session = self.parts.sessions.by_id.get(request.session_id)
         if session is not None and session.connection:
             self.parts.to_close.append((session.connection, "its session was taken over by another connection"))
@@ -300,6 +309,7 @@ class Connection:
     def _on_session_created(self, now: Now) -> None:
         session = self.parts.sessions.by_id.get(self.requester.session_id)
         if self.state == OPENING and session is not None and not session.is_closing:
+            self.last_op, self.last_xid, self.last_zxid = proto.CREATE_SESSION, 0, self.parts.tree.last_zxid
             self._open(session, now)
 
     def _open(self, session: Session, now: Now) -> None:
@@ -311,17 +321,16 @@ class Connection:
         self.out.append(
             proto.encode_connect_response(self.timeout_ms, session.session_id, password, self.has_read_only)
         )
-        self._count_sent(1)
         if self.partial:
             held = b"".join(self.partial)
             self.partial.clear()
-            self._serve(held, 0, now)
+            self._serve(held, now)
 
     # ------------------------------------------------------------------ requests
 
-    def _serve(self, chunk: bytes, at: int, now: Now) -> None:
-        """Every whole frame of the chunk from `at`; the rest is kept."""
-        end, limit = len(chunk), self.parts.config.jute_max_buffer_bytes
+    def _serve(self, chunk: bytes, now: Now) -> None:
+        """Every whole frame of the chunk; the rest is kept."""
+        at, end, limit = 0, len(chunk), self.parts.config.jute_max_buffer_bytes
         session = self.session
         assert session is not None
         session.heard_ms = now.mono_ms
@@ -334,7 +343,6 @@ class Connection:
             if size < 8 or size > limit or stop > end:
                 break
             n_frames += 1
-            self.last_op, self.last_xid = op, xid
             body = chunk[at + 12 : stop]
             at = stop
             if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted:
@@ -347,9 +355,16 @@ class Connection:
                 self._on_request(xid, op, body, now)
                 if self.state != OPEN:
                     break
-        self._count_received(n_frames)
-        if n_reads:
-            self._count_replies(n_reads, 0)
+        if n_frames:
+            metrics, traffic = self.parts.metrics, self.traffic
+            metrics.received += n_frames
+            metrics.bytes_received += at
+            traffic.received += n_frames
+            self._note_last(xid, op)
+            if n_reads:
+                metrics.reads.n_prompt += n_reads
+                traffic.on_replies(n_reads, 0, now.mono_ms)
+                self.last_zxid = self.parts.tree.last_zxid
         if self.state == OPEN and at < end:
             self._keep_rest(chunk[at:], limit)
 
@@ -363,8 +378,10 @@ class Connection:
 
     def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
         if op == proto.AUTH:
+            self._count_notifications(1, 0)
             self._authenticate(xid, body)
         elif op == proto.SASL:
+            self._count_notifications(1, 0)
             # Without a login configuration ZooKeeper has no SASL server and answers with a null token.
             self._reply(xid, 0, errors.OK, pack_buffer(None))
         elif not self.is_admitted:
@@ -380,7 +397,7 @@ class Connection:
             self.close(f"a request of unknown type {op}")
         elif self.accepted == self.finished:
             self._answer(xid, op, body)
-            self._count_replies(1, 0)
+            self._count_reads(1, 0, now)
         else:
             self.waiting.append((self.accepted, xid, op, body, now.mono_ms))
 
@@ -394,6 +411,7 @@ class Connection:
             return
         proven = authenticate(self.parts.config, scheme or b"", auth, self.address.encode())
         if proven is None:
+            self.parts.metrics.auth_failed += 1
             self._reply(xid, 0, errors.AUTH_FAILED, b"")
             self.close(f"authentication failed, scheme {scheme!r}")
             return
@@ -406,7 +424,7 @@ class Connection:
         while self.waiting and self.waiting[0][0] <= self.finished and self.state == OPEN:
             _, xid, op, body, came_ms = self.waiting.popleft()
             self._answer(xid, op, body)
-            self._count_replies(1, now.mono_ms - came_ms)
+            self._count_reads(1, now.mono_ms - came_ms, now)
 
     def _answer_get(self, xid: int, body: bytes) -> None:
         try:
@@ -433,7 +451,7 @@ class Connection:
             elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
                 events = reads.set_watches(self.connection_id, op, body)
                 self.out.extend(events)
-                self._count_sent(len(events))
+                self._count_notifications(len(events), sum(map(len, events)) - 4 * len(events))
             else:
                 answer = reads.answer(self.requester, self.connection_id, op, body)
         except Refused as refusal:
@@ -450,17 +468,25 @@ class Connection:
         if rest:
             self.partial.append(rest)
 
+    def _note_last(self, xid: int, op: int) -> None:
+        """What `cons` shows of the last request; those that only prove who somebody is do not count."""
+        if op != proto.AUTH and op != proto.SASL:
+            self.last_op = op
+            if xid >= 0:
+                self.last_xid = xid
+
     def _count_received(self, count: int) -> None:
         self.traffic.received += count
-        self.parts.traffic.received += count
+        self.parts.metrics.received += count
 
-    def _count_sent(self, count: int) -> None:
-        self.traffic.sent += count
-        self.parts.traffic.sent += count
+    def _count_notifications(self, count: int, size_bytes: int) -> None:
+        self.traffic.other += count
+        self.parts.metrics.sent_other += count
+        self.parts.metrics.watch_bytes += size_bytes
 
-    def _count_replies(self, count: int, latency_ms: int) -> None:
-        self.traffic.on_replies(count, latency_ms)
-        self.parts.traffic.on_replies(count, latency_ms)
+    def _count_reads(self, count: int, latency_ms: int, now: Now) -> None:
+        self.traffic.on_replies(count, latency_ms, now.mono_ms)
+        self.parts.metrics.reads.add(latency_ms, count)
 
 
 def _pack_part(part: Part) -> bytes:

@@ -10,6 +10,7 @@ order in `pipeline`, expiry in `sessions`, reaping in `reaper`.
 What it must never do: block, look at a clock, or let a reply leave before its transaction is logged and applied.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Final, final
 
@@ -18,6 +19,7 @@ from zoopark.record import Effect, Now
 from zoopark.server.config import Config
 from zoopark.server.connection import CLOSING, NEW, OPENING, Connection
 from zoopark.server.effects import Append, CloseLink, Flush, Note, Purge, TakeSnapshot
+from zoopark.server.metrics import DIGEST_INTERVAL, Metrics, Survey, nothing_known
 from zoopark.server.parts import Parts
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.prepare import Preparer, Requester
@@ -39,9 +41,12 @@ class Member:
         tree: the tree as recovered; its last_zxid is where the next transaction continues.
         random: decides when snapshots are taken, so that servers of one ensemble do not take them together.
         now: the moment of the start.
+        survey: tells what only the host knows.
     """
 
-    def __init__(self, config: Config, tree: Tree, random: Random, now: Now) -> None:
+    def __init__(
+        self, config: Config, tree: Tree, random: Random, now: Now, survey: Callable[[], Survey] = nothing_known
+    ) -> None:
         self.config = config
         self.tree = tree
         self.random = random
@@ -50,8 +55,9 @@ class Member:
         self.pipeline = Pipeline(self.preparer)
         self.reaper = Reaper(config, tree, now)
         self.connections: dict[int, Connection] = {}
-        self.words = Words(self, now)
-        self.parts = Parts(config, tree, self.sessions, self.pipeline, self.words.answer)
+        self.metrics = Metrics(now, survey)
+        words = Words(config, tree, self.sessions, self.pipeline, self.connections, self.metrics)
+        self.parts = Parts(config, tree, self.sessions, self.pipeline, self.metrics, words.answer)
         self.logged_since_snapshot = 0
         self.logged_bytes_since_snapshot = 0
         self.is_snapshot_running = False
@@ -72,9 +78,11 @@ class Member:
         n_same = self._n_by_address.get(address, 0)
         if 0 < config.max_client_cnxns <= n_same:
             self._effects.append(Note(f"too many connections from {address}: {n_same} (maxClientCnxns)"))
+            self.metrics.connections_rejected += 1
             return None
         if 0 < config.max_cnxns <= len(self.connections):
             self._effects.append(Note(f"too many connections: {len(self.connections)} (maxCnxns)"))
+            self.metrics.connections_rejected += 1
             return None
         self._last_connection_id += 1
         connection = Connection(self._last_connection_id, address, port, self.parts, now.mono_ms)
@@ -108,22 +116,27 @@ class Member:
         self.logged_since_snapshot += len(logged)
         connection: Connection | None = None
         run_id = run_came_ms = n_run = 0
-        for _, connection_id, xid, op, txn, came_ms in logged:
+        for txn_zxid, connection_id, xid, op, txn, came_ms in logged:
             outcome = apply(txn)
+            if txn_zxid % DIGEST_INTERVAL == 0:
+                self.metrics.digests.append((txn_zxid, tree.digest))
             if fired:
+                self.metrics.on_fired(fired)
                 self._tell_watchers()
             if op <= 0:
                 self._on_session_txn(op, txn, connection_id, now)
             if connection_id != run_id or came_ms != run_came_ms:
                 if connection is not None:
-                    connection.on_replies(n_run, now.mono_ms - run_came_ms)
+                    connection.on_replies(n_run, now.mono_ms - run_came_ms, now)
                 connection = self._find_dirty(connection_id)
                 run_id, run_came_ms, n_run = connection_id, came_ms, 0
             if connection is not None:
                 connection.on_outcome(xid, op, outcome, now)
                 n_run += 1
         if connection is not None:
-            connection.on_replies(n_run, now.mono_ms - run_came_ms)
+            connection.on_replies(n_run, now.mono_ms - run_came_ms, now)
+        if logged:
+            self.metrics.on_updates(logged, now)
         self.preparer.on_applied(zxid)
 
     def _find_dirty(self, connection_id: int) -> Connection | None:
@@ -141,6 +154,7 @@ class Member:
     def on_timeout(self, now: Now) -> None:
         """`deadline` has come."""
         for session in self.sessions.take_expired(now.mono_ms):
+            self.metrics.sessions_expired += 1
             self._effects.append(Note(f"session {session.session_id:#x} expired, timeout {session.timeout_ms} ms"))
             self._submit(session.session_id, proto.CLOSE_SESSION, b"", now)
         for path in self.reaper.take_due(now):
@@ -224,6 +238,7 @@ class Member:
             del self._greeting[connection_id]
             connection = self.connections.get(connection_id)
             if connection is not None and connection.state in (NEW, OPENING):
+                self.metrics.sessionless_expired += 1
                 connection.close("no session within nio.sessionlessCnxnTimeout")
 
     def _close_orphans(self, now: Now) -> None:
