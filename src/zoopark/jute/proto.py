@@ -8,7 +8,7 @@ from struct import Struct
 from typing import Final, final
 
 from zoopark.errors import Malformed
-from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.jute.buffer import I32, NULL, Reader, pack_buffer
 from zoopark.record import Record
 
 NOTIFICATION: Final = 0
@@ -58,6 +58,7 @@ AUTH_XID: Final = -4
 SET_WATCHES_XID: Final = -8
 
 SYNC_CONNECTED: Final = 3
+MAX_TTL_MS: Final = (1 << 40) - 1
 PASSWORD_BYTES: Final = 16
 
 REQUEST_HEADER: Final = Struct(">ii")
@@ -131,6 +132,11 @@ def password_of(session_id: int) -> bytes:
     return b"".join(words)
 
 
+@final
+class NullAcl(Malformed):
+    """A multi with a create whose ACL is null: ZooKeeper fails before it gives a zxid."""
+
+
 def encode_multi_part(kind: int, err: int, body: bytes) -> bytes:
     """One operation's header and body in the reply of a multi."""
     return I32.pack(kind) + b"\x00" + I32.pack(err) + body
@@ -155,6 +161,10 @@ def read_multi(reader: Reader) -> list[tuple[int, int, int]]:
             raise Malformed("reads and writes in one multi")
         start = reader.position
         _skip(reader, _PART_FIELDS[kind])
+        if kind in (CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL):
+            _check_create(kind, reader, start)
+        if kind not in _MULTI_READS and reader.data.startswith(NULL, start):
+            raise Malformed("a null path in a multi")
         parts.append((kind, start, reader.position))
 
 
@@ -170,6 +180,20 @@ _PART_FIELDS: Final = {
     GET_DATA: "b?",
     GET_CHILDREN: "b?",
 }
+
+
+def _check_create(kind: int, reader: Reader, start: int) -> None:
+    """Within a multi, a create with flags that do not exist or that need a ttl makes the whole record malformed."""
+    fields = Reader(reader.data, start)
+    fields.buffer()
+    fields.buffer()
+    if fields.i32() == -1:
+        raise NullAcl("a create without an ACL in a multi")
+    flags = I32.unpack_from(reader.data, reader.position - (12 if kind == CREATE_TTL else 4))[0]
+    if not PERSISTENT_FLAG <= flags <= SEQUENTIAL_TTL_FLAG:
+        raise Malformed(f"create flags {flags}")
+    if kind != CREATE_TTL and flags in (TTL_FLAG, SEQUENTIAL_TTL_FLAG):
+        raise Malformed(f"create flags {flags} without a ttl")
 
 
 def _skip(reader: Reader, fields: str) -> None:

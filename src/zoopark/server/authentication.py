@@ -24,7 +24,8 @@ def authenticate(config: Config, scheme: bytes, auth: bytes | None, address: byt
     if scheme == IP:
         return [(IP, address)]
     if scheme == DIGEST and config.has_digest_scheme and auth is not None:
-        identity = digest_identity(auth, config.digest_alg)
+        # ZooKeeper reads the secret as text first, which replaces what is not UTF-8.
+        identity = digest_identity(auth.decode("utf-8", "replace").encode(), config.digest_alg)
         is_super = identity == config.super_digest.encode()
         return [(SUPER, b""), (DIGEST, identity)] if is_super else [(DIGEST, identity)]
     if scheme == ENSEMBLE and config.has_ensemble_scheme:

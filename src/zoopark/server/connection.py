@@ -40,6 +40,8 @@ WORDS: Final = frozenset(
 ) | {b"\xff\xf4\xff\xfd"}
 CONNECT_REQUEST_BYTES: Final = 44
 NO_ZXID: Final = -1
+UNREADABLE: Final = -1000
+"""In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
 
 _FREQUENT_WRITES: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2, proto.DELETE)
 _WRITES: Final = frozenset(
@@ -349,8 +351,10 @@ class Connection:
                 n_reads += 1
                 self._answer_get(xid, body)
             elif op in _FREQUENT_WRITES and self.is_admitted:
-                self.accepted += 1
-                submit(self.requester, self.connection_id, xid, op, body, now)
+                if submit(self.requester, self.connection_id, xid, op, body, now):
+                    self.accepted += 1
+                else:
+                    self._take_read(xid, UNREADABLE, b"", now)
             else:
                 self._on_request(xid, op, body, now)
                 if self.state != OPEN:
@@ -382,20 +386,24 @@ class Connection:
             self._authenticate(xid, body)
         elif op == proto.SASL:
             self._count_notifications(1, 0)
-            # Without a login configuration ZooKeeper has no SASL server and answers with a null token.
-            self._reply(xid, 0, errors.OK, pack_buffer(None))
+            self._refuse_sasl(xid, body)
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
         elif op in _WRITES:
-            self.accepted += 1
-            self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now)
-            if op == proto.CLOSE_SESSION:
-                self.partial.clear()
+            if self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now):
+                self.accepted += 1
+            else:
+                self._take_read(xid, UNREADABLE, b"", now)
         elif op not in _READS:
             self._reply(xid, NO_ZXID, errors.UNIMPLEMENTED, b"")
             self.close(f"a request of unknown type {op}")
-        elif self.accepted == self.finished:
+        else:
+            self._take_read(xid, op, body, now)
+
+    def _take_read(self, xid: int, op: int, body: bytes, now: Now) -> None:
+        """Answer a read now, or once the writes before it are finished."""
+        if self.accepted == self.finished:
             self._answer(xid, op, body)
             self._count_reads(1, 0, now)
         else:
@@ -418,6 +426,17 @@ class Connection:
         self.identities.extend(identity for identity in proven if identity not in self.identities)
         self.is_admitted = is_admitted(self.parts.config, self.identities)
         self._reply(xid, 0, errors.OK, b"")
+
+    def _refuse_sasl(self, xid: int, body: bytes) -> None:
+        """Without a login configuration ZooKeeper has no SASL server and answers any token with a null one."""
+        try:
+            token = Reader(body).buffer()
+        except Malformed:
+            token = None
+        if token is None:
+            self.close("a SASL packet without a token")
+        else:
+            self._reply(xid, 0, errors.OK, pack_buffer(None))
 
     def _serve_waiting(self, now: Now) -> None:
         """Answer the reads whose writes are finished."""
@@ -446,8 +465,10 @@ class Connection:
                 answer = reads.get_data(self.requester, self.connection_id, body)
             elif op == proto.PING:
                 xid = proto.PING_XID
+            elif op == UNREADABLE:
+                err = errors.MARSHALLING_ERROR
             elif op == proto.MULTI_READ:
-                answer = reads.multi_read(self.requester, body)
+                err, answer = reads.multi_read(self.requester, body)
             elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
                 events = reads.set_watches(self.connection_id, op, body)
                 self.out.extend(events)

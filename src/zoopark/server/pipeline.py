@@ -28,13 +28,19 @@ class Pipeline:
         self.entries: list[tuple[int, bytes]] = []
         self.pending: deque[Pending] = deque()
 
-    def submit(self, requester: Requester, connection: int, xid: int, op: int, body: bytes, now: Now) -> None:
-        """Take up a write request; `connection` is the id of the one to answer, 0 for nobody."""
+    def submit(self, requester: Requester, connection: int, xid: int, op: int, body: bytes, now: Now) -> bool:
+        """Take up a write request; `connection` is the id of the one to answer, 0 for nobody.
+
+        False if its record cannot be read: then there is no transaction and nothing to wait for.
+        """
         preparer = self.preparer
         txn = preparer.prepare(requester, xid, op, body, now.wall_ms)
+        if txn is None:
+            return False
         zxid = preparer.zxid
         self.entries.append((zxid, txn))
         self.pending.append((zxid, connection, xid, op, txn, now.mono_ms))
+        return True
 
     def take_entries(self) -> list[tuple[int, bytes]]:
         """The transactions to append now, in order."""

@@ -24,7 +24,7 @@ from zoopark.server.sessions import SessionTracker
 from zoopark.tree import acl as acls
 from zoopark.tree import quotas
 from zoopark.tree.acl import Acl, Identity
-from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, MAX_TTL_MS, ORDINARY
+from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, ORDINARY
 from zoopark.tree.tree import Tree
 
 ANY_VERSION: Final = -1
@@ -76,8 +76,8 @@ class Preparer:
         self._requester = Requester(0, [])
         self._time_ms = 0
 
-    def prepare(self, requester: Requester, cxid: int, op: int, body: bytes, wall_ms: int) -> bytes:
-        """The transaction of one request, an error transaction if it is refused.
+    def prepare(self, requester: Requester, cxid: int, op: int, body: bytes, wall_ms: int) -> bytes | None:
+        """The transaction of one request, an error transaction if it is refused; None if its record cannot be read.
 
         Args:
             cxid: the request's xid.
@@ -92,8 +92,9 @@ class Preparer:
             kind, record = self._change(op, body)
         except Refused as refusal:
             kind, record = txns.ERROR, I32.pack(refusal.err)
-        except (Malformed, StructError, ValueError):
-            kind, record = txns.ERROR, I32.pack(errors.MARSHALLING_ERROR)
+        except (Malformed, StructError):
+            self.zxid = zxid - 1
+            return None
         header = txns.HEADER.pack(requester.session_id, cxid, zxid, wall_ms, kind)
         if kind == txns.ERROR or not self._has_digest:
             return header + record
@@ -106,7 +107,7 @@ class Preparer:
     def _change(self, op: int, body: bytes) -> tuple[int, bytes]:
         """The transaction's type and body.
 
-        Raises Refused, or Malformed, struct.error or ValueError for a bad record.
+        Raises Refused, or, before anything is changed, Malformed or struct.error for a record that cannot be read.
         """
         if op == proto.SET_DATA:
             self._require_session()
@@ -118,7 +119,7 @@ class Preparer:
         if op == proto.DELETE_CONTAINER:
             return op, self._delete_container(body)
         if op == proto.RECONFIG:
-            raise Refused(self._reconfig_error())
+            self._reconfig(Reader(body))
         if op == proto.CLOSE_SESSION:
             return op, self._close_session()
         if op == proto.MULTI:
@@ -138,6 +139,8 @@ class Preparer:
         data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
         data_end = path_end + 4 + (data_size if data_size > 0 else 0)
         expected = unpack(body, data_end)[0] if data_size >= -1 else 0
+        if path_end == 3:
+            self._read_null_path(body)
         if data_size < -1:
             raise Malformed("a field of negative length")
         path = body[4:path_end]
@@ -154,6 +157,13 @@ class Preparer:
         data = body[path_end + 4 : data_end]
         view.change_data(path, head, data, stats.after_set(stat, self.zxid, self._time_ms, version))
         return body[:data_end] + I32.pack(version)
+
+    def _read_null_path(self, body: bytes) -> None:
+        """setData of the null path; refused unless the rest of the record cannot be read either."""
+        reader = Reader(body, 4)
+        reader.buffer()
+        reader.i32()
+        raise Refused(errors.BAD_ARGUMENTS)
 
     def _create(self, op: int, body: bytes) -> bytes:
         path, data, encoded, flags, ttl_ms = _read_create(op, body)
@@ -174,7 +184,8 @@ class Preparer:
         cversion = stats.cversion_of(parent_stat)
         if flags in _SEQUENTIAL_FLAGS:
             path = b"%s%010d" % (path, cversion)
-        if not paths.is_plain_component(path[path.rfind(b"/") + 1 :]) and not paths.is_valid(path):
+        is_plain = paths.is_plain_component(path[path.rfind(b"/") + 1 :]) and not path.startswith(b"//")
+        if not is_plain and not paths.is_valid(path):
             raise Refused(errors.BAD_ARGUMENTS)
         if view.find(path) is not None:
             raise Refused(errors.NODE_EXISTS)
@@ -197,13 +208,14 @@ class Preparer:
         return txns.encode_create(path, data, acl.encoded, is_ephemeral, cversion)
 
     def _delete(self, reader: Reader) -> bytes:
-        path, expected = txns.require(reader.string()), reader.i32()
+        path, expected = reader.string(), reader.i32()
+        if path is None:
+            raise Refused(errors.MARSHALLING_ERROR)
         if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
             raise Refused(errors.BAD_ARGUMENTS)
-        parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
-        if parent is None or head is None:
-            raise Refused(errors.NO_NODE)
+        parent = self._require_node(paths.parent_of(path))
         self._require_permission(parent.acl, acls.DELETE)
+        head = self._require_node(path)
         _next_version(stats.version_of(head.stat), expected)
         if head.n_children:
             raise Refused(errors.NOT_EMPTY)
@@ -211,7 +223,9 @@ class Preparer:
         return pack_buffer(path)
 
     def _delete_container(self, body: bytes) -> bytes:
-        path = txns.require(Reader(body).string())
+        path = Reader(body).string()
+        if path is None:
+            raise Refused(errors.MARSHALLING_ERROR)
         if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
             raise Refused(errors.BAD_ARGUMENTS)
         parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
@@ -225,8 +239,8 @@ class Preparer:
         return pack_buffer(path)
 
     def _set_acl(self, reader: Reader) -> bytes:
-        path, encoded, expected = txns.require(reader.string()), txns.read_acl_bytes(reader), reader.i32()
-        if not paths.is_valid(path):
+        path, encoded, expected = reader.string(), txns.read_acl_bytes(reader), reader.i32()
+        if path is None or not paths.is_valid(path):
             raise Refused(errors.BAD_ARGUMENTS)
         acl = self._expanded_acl(encoded)
         head = self._require_node(path)
@@ -237,8 +251,8 @@ class Preparer:
         return txns.encode_set_acl(path, acl.encoded, aversion)
 
     def _check(self, reader: Reader) -> bytes:
-        path, expected = txns.require(reader.string()), reader.i32()
-        if not paths.is_valid(path):
+        path, expected = reader.string(), reader.i32()
+        if path is None or not paths.is_valid(path):
             raise Refused(errors.BAD_ARGUMENTS)
         head = self._require_node(path)
         self._require_permission(head.acl, acls.READ)
@@ -261,9 +275,15 @@ class Preparer:
         committed = self.view
         parts: list[tuple[int, bytes]] = []
         err = errors.OK
-        operations = proto.read_multi(Reader(body))
+        try:
+            operations = proto.read_multi(Reader(body))
+        except proto.NullAcl:
+            raise
+        except Malformed:
+            # The one record that gets a zxid although it cannot be read.
+            raise Refused(errors.MARSHALLING_ERROR) from None
         if operations and operations[0][0] in (proto.GET_DATA, proto.GET_CHILDREN):
-            raise Malformed("reads in a multi")
+            raise Refused(errors.MARSHALLING_ERROR)
         self.view = Overlay(self.tree, committed)
         try:
             for op, start, end in operations:
@@ -286,9 +306,13 @@ class Preparer:
         except Refused as refusal:
             return txns.ERROR, I32.pack(refusal.err)
 
-    def _reconfig_error(self) -> int:
+    def _reconfig(self, reader: Reader) -> None:
+        """A standalone server has no membership to change."""
+        for _ in range(3):
+            reader.string()
+        reader.i64()
         is_enabled = self.config.properties.get("zookeeper.reconfigEnabled", "").lower() == "true"
-        return errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED
+        raise Refused(errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED)
 
     def _require_session(self) -> None:
         session = self._open_sessions.get(self._requester.session_id)
@@ -313,7 +337,7 @@ class Preparer:
         is_ttl = flags in _TTL_FLAGS
         if is_ttl and not self.tree.kinds.is_extended:
             raise Refused(errors.UNIMPLEMENTED)
-        if is_ttl != (op == proto.CREATE_TTL) or (is_ttl and not 1 <= ttl_ms <= MAX_TTL_MS):
+        if is_ttl != (op == proto.CREATE_TTL) or (is_ttl and not 1 <= ttl_ms <= proto.MAX_TTL_MS):
             raise Refused(errors.BAD_ARGUMENTS)
 
     def _require_quota(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
@@ -332,7 +356,10 @@ class Preparer:
         known = self.tree.acls.find(encoded)
         if known is not None:
             return known
-        entries = acls.expand(acls.read_acl(Reader(encoded)), self._requester.identities)
+        try:
+            entries = acls.expand(acls.read_acl(Reader(encoded)), self._requester.identities)
+        except ValueError:
+            raise Refused(errors.MARSHALLING_ERROR) from None
         if entries is None:
             raise Refused(errors.INVALID_ACL)
         expanded = acls.encode_acl(entries)
@@ -356,6 +383,8 @@ def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
     """(path, data with its length, ACL as its vector, flags, ttl or -1)."""
     unpack = I32.unpack_from
     path_end = 4 + unpack(body)[0]
+    is_null = path_end == 3
+    path_end += is_null
     data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
     data_end = path_end + 4 + (data_size if data_size > 0 else 0)
     if data_size < -1:
@@ -366,4 +395,7 @@ def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
         encoded = txns.read_acl_bytes(Reader(body, data_end))
     at = data_end + len(encoded)
     ttl_ms = I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1
+    unpack(body, at)
+    if is_null:
+        raise Refused(errors.MARSHALLING_ERROR)
     return body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms

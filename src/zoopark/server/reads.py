@@ -25,6 +25,7 @@ ANY_WATCHER: Final = 3
 PERSISTENT_WATCHER: Final = 4
 RECURSIVE_WATCHER: Final = 5
 REPLAYED_ZXID: Final = -1
+NULL_PATH: Final = b"\x00"
 
 
 @final
@@ -50,7 +51,8 @@ class Reads:
         if op == proto.GET_ACL:
             return self._acl(requester, reader)
         if op == proto.SYNC:
-            return pack_buffer(java_text(require(reader.string())))
+            path = reader.string()
+            return pack_buffer(None if path is None else java_text(path))
         if op in (proto.CHECK_WATCHES, proto.REMOVE_WATCHES):
             return self._watches(watcher, reader, op)
         if op == proto.ADD_WATCH:
@@ -81,14 +83,19 @@ class Reads:
             return pack_buffer(None) + self.tree.wire_stat(node)
         return I32.pack(len(data)) + data + self.tree.wire_stat(node)
 
-    def multi_read(self, requester: Requester, body: bytes) -> bytes:
-        """The body of the reply to multiRead: each read on its own, none registers a watch."""
-        parts = []
-        for op, start, end in proto.read_multi(Reader(body)):
-            if op not in (proto.GET_DATA, proto.GET_CHILDREN):
-                raise Malformed("writes in a multiRead")
+    def multi_read(self, requester: Requester, body: bytes) -> tuple[int, bytes]:
+        """(err, body) of the reply to multiRead: each read on its own, none registers a watch.
+
+        A read that cannot be understood ends the reply with what was read before it, under the error's code.
+        """
+        parts: list[bytes] = []
+        operations = proto.read_multi(Reader(body))
+        err = errors.OK
+        for op, start, end in operations:
             unwatched = body[start : end - 1] + b"\x00"
             try:
+                if op not in (proto.GET_DATA, proto.GET_CHILDREN):
+                    raise Malformed("a write in a multiRead")
                 if op == proto.GET_DATA:
                     answer = self.get_data(requester, 0, unwatched)
                 else:
@@ -96,7 +103,10 @@ class Reads:
                 parts.append(proto.encode_multi_part(op, errors.OK, answer))
             except Refused as refusal:
                 parts.append(proto.encode_multi_part(-1, refusal.err, I32.pack(refusal.err)))
-        return b"".join(parts) + proto.MULTI_END
+            except Malformed:
+                err = errors.MARSHALLING_ERROR
+                break
+        return err, b"".join(parts) + proto.MULTI_END
 
     def set_watches(self, watcher: int, op: int, body: bytes) -> list[bytes]:
         """Register a reconnected client's watches again; the events it missed, as framed notifications in order."""
@@ -161,7 +171,7 @@ class Reads:
         return encoded + self.tree.wire_stat(node)
 
     def _watches(self, watcher: int, reader: Reader, op: int) -> bytes:
-        path, kind = require(reader.string()), reader.i32()
+        path, kind = _watched(reader), reader.i32()
         table = self.tree.watches
         wanted = _WATCHES_OF_TYPE.get(kind)
         if wanted is None:
@@ -175,7 +185,7 @@ class Reads:
         return b""
 
     def _add_watch(self, watcher: int, reader: Reader) -> bytes:
-        path, mode = require(reader.string()), reader.i32()
+        path, mode = _watched(reader), reader.i32()
         if mode not in (0, 1):
             raise Malformed(f"addWatch mode {mode}")
         self.tree.watches.add_persistent(path, watcher, is_recursive=mode == 1)
@@ -193,7 +203,8 @@ class Reads:
         node = self._require_node(path, 1)
         self._require_permission(node, acls.READ, requester)
         if node is self.tree.nodes[paths.ROOT]:
-            return I32.pack(len(self.tree.nodes) - 1)
+            # ZooKeeper knows the root under two names and counts the other one here.
+            return I32.pack(len(self.tree.nodes) - (path == paths.ROOT))
         count = 0
         waiting = list(node.children or ())
         while waiting:
@@ -215,8 +226,23 @@ class Reads:
 
 
 def java_text(value: bytes) -> bytes:
-    """The bytes of a string as ZooKeeper sends it back: what is not UTF-8 was replaced when it was read."""
-    return value if value.isascii() else value.decode("utf-8", "replace").encode()
+    """The bytes of a string as ZooKeeper sends it back.
+
+    What is not UTF-8 was replaced when it was read, and each half of a surrogate pair is written as three bytes.
+    """
+    if value.isascii():
+        return value
+    units = value.decode("utf-8", "replace").encode("utf-16-be")
+    return b"".join(
+        chr(int.from_bytes(units[at : at + 2], "big")).encode("utf-8", "surrogatepass")
+        for at in range(0, len(units), 2)
+    )
+
+
+def _watched(reader: Reader) -> bytes:
+    """A path to watch; the null path is a key of its own, which nothing ever happens to."""
+    path = reader.string()
+    return NULL_PATH if path is None else path
 
 
 def _who_am_i(requester: Requester) -> bytes:

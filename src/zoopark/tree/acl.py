@@ -131,14 +131,14 @@ def expand(entries: list[AclEntry] | None, identities: list[Identity]) -> list[A
     """An ACL from a request as it is stored: duplicates dropped, `auth` replaced by the requester's identities.
 
     Returns None if it is not allowed: empty, of an unknown scheme, with a malformed id, or `auth` from somebody who is
-    not authenticated. Raises ValueError where ZooKeeper fails without an answer of its own, a world entry without id.
+    not authenticated. Raises ValueError where ZooKeeper fails without an answer of its own, an entry without an id.
     """
     kept: list[AclEntry] = []
     for perms, scheme, who in dict.fromkeys(entries or ()):
         if scheme is None:
             return None
-        if scheme == b"world" and who is None:
-            raise ValueError("a world entry without an id")
+        if who is None and scheme in (b"world", b"digest", b"ip"):
+            raise ValueError(f"an entry of scheme {scheme!r} without an id")
         if scheme == b"auth":
             known = [identity for identity in identities if identity[0] == b"digest"]
             if not known:

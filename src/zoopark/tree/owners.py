@@ -11,13 +11,14 @@ Source: ZooKeeper's EphemeralType; with extended types off, a stored TTL mark re
 
 from typing import Final, final
 
+from zoopark.jute.proto import MAX_TTL_MS
+
 ORDINARY: Final = 0
 EPHEMERAL: Final = 1
 CONTAINER: Final = 2
 TTL: Final = 3
 
 CONTAINER_OWNER: Final = -(1 << 63)
-MAX_TTL_MS: Final = (1 << 40) - 1
 _TTL_MARK: Final = -(1 << 56)
 _TTL_MASK: Final = (1 << 40) - 1
 _MAX_TTL_353_MS: Final = (1 << 63) - 1

@@ -27,10 +27,10 @@ class QuotaText:
         self.byte_hard_limit = UNSET
 
     def encode(self) -> bytes:
-        return (
-            f"count={self.count},bytes={self.bytes}=;"
-            f"byteHardLimit={self.byte_hard_limit};countHardLimit={self.count_hard_limit}"
-        ).encode()
+        text = f"count={self.count},bytes={self.bytes}"
+        hard = [("byteHardLimit", self.byte_hard_limit), ("countHardLimit", self.count_hard_limit)]
+        limits = [f"{name}={limit}" for name, limit in hard if limit != UNSET]
+        return (text + ("=;" + ";".join(limits) if limits else "")).encode()
 
 
 def parse_quota(data: bytes | None) -> QuotaText:

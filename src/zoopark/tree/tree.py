@@ -225,7 +225,10 @@ class Tree:
         size = len(node.data) if node.data else 0
         self.data_bytes += len(path) + size
         if path.startswith(_UNCOUNTED):
+            # What the client is told is the node as it asked for it, before its usage is counted.
+            asked = Znode(node.data, node.stat, acl)
             self._note_quota_node(path)
+            node = asked
         elif self._is_counting:
             self.digest = self.digest + node_digest(path, node.data, node.stat) & DIGEST_MASK
         if not self.quotas.is_empty():
