@@ -14,6 +14,8 @@ from bench.servers import Running
 SOURCE: Final = Path(__file__).with_name("zkbench.c")
 VALUE_BYTES: Final = 100
 MIXED_READS_PERCENT: Final = 90
+GRACE_SECONDS: Final = 5
+"""A server that closes connections because it is about to end gets so long to do so."""
 
 
 class LoadFailedError(Exception):
@@ -104,9 +106,9 @@ def run(program: Path, server: Running, load: Load) -> tuple[Measured, list[Slic
     began = time.monotonic()
     try:
         *slices, last = ask(program, server.address, load)
-    except LoadFailedError:
-        server.check()
-        raise
+    except LoadFailedError as error:
+        server.check(GRACE_SECONDS)
+        raise LoadFailedError(f"{error}\n{server.tail()}") from error
     elapsed = time.monotonic() - began
     cpu = processes.cpu_seconds(server.pid) - cpu
     machine = processes.machine_cpu_seconds() - machine

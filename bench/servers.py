@@ -95,10 +95,18 @@ class Running:
             self._process.kill()
             self._process.wait()
 
-    def check(self) -> None:
-        """ServerFailedError if the process has ended."""
-        if self._process.poll() is not None:
-            raise ServerFailedError(f"{self.name} ended with exit code {self._process.returncode}\n{self._tail()}")
+    def check(self, grace_seconds: float = 0) -> None:
+        """ServerFailedError if the process has ended, or does so within a grace."""
+        try:
+            code = self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise ServerFailedError(f"{self.name} ended with exit code {code}\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The last lines of its output that are more than information."""
+        lines = (self.home / "output").read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if " INFO " not in line][-20:])
 
     def _wait_until_serving(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -106,7 +114,7 @@ class Running:
             self.check()
             if time.monotonic() > deadline:
                 self.stop()
-                raise ServerFailedError(f"{self.name} does not serve after {START_SECONDS} s\n{self._tail()}")
+                raise ServerFailedError(f"{self.name} does not serve after {START_SECONDS} s\n{self.tail()}")
             time.sleep(POLL_SECONDS)
 
     def _srvr(self) -> str:
@@ -114,10 +122,6 @@ class Running:
             return four_letter_word((LOOPBACK, self.port), b"srvr").decode(errors="replace")
         except OSError:
             return ""
-
-    def _tail(self) -> str:
-        lines = (self.home / "output").read_text(errors="replace").splitlines()
-        return "\n".join([line for line in lines if " INFO " not in line][-20:])
 
 
 def apache(heap: str) -> Contestant:
