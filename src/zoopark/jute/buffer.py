@@ -73,13 +73,9 @@ class Reader:
         return self.buffer()
 
     def vector(self, item: Callable[[], T]) -> list[T] | None:
-        """i32 count and the items, each read by `item`; None for -1."""
+        """i32 count and the items, each read by `item`; None for -1, nothing for any other count below 0."""
         count = self.i32()
-        if count == -1:
-            return None
-        if count < 0 or count > self.max_field_bytes:
-            raise Malformed(f"unreasonable count {count} of a vector")
-        return [item() for _ in range(count)]
+        return None if count == -1 else [item() for _ in range(count)]
 
     def rest(self) -> int:
         """How many bytes are left."""

@@ -187,7 +187,7 @@ def _check_create(kind: int, reader: Reader, start: int) -> None:
     fields = Reader(reader.data, start)
     fields.buffer()
     fields.buffer()
-    if fields.i32() == -1:
+    if fields.i32() == -1 and kind != CREATE_TTL:
         raise NullAcl("a create without an ACL in a multi")
     flags = I32.unpack_from(reader.data, reader.position - (12 if kind == CREATE_TTL else 4))[0]
     if not PERSISTENT_FLAG <= flags <= SEQUENTIAL_TTL_FLAG:

@@ -258,6 +258,7 @@ class Metrics:
         self.sessions_expired = 0
         self.auth_failed = 0
         self.digest_mismatches = 0
+        self.snapshot_errors = 0
 
 
 came_ms_of: Final[Callable[[Pending], int]] = itemgetter(5)
@@ -286,6 +287,7 @@ _COUNTERS: Final = (
     ("bytes_received_count", "bytes_received"),
     ("connection_revalidate_count", "sessions_renewed"),
     ("digest_mismatches_count", "digest_mismatches"),
+    ("snapshot_error_count", "snapshot_errors"),
     ("connection_request_count", "connection_requests"),
     ("stale_sessions_expired", "sessions_expired"),
 )

@@ -223,9 +223,7 @@ class Preparer:
         return pack_buffer(path)
 
     def _delete_container(self, body: bytes) -> bytes:
-        path = Reader(body).string()
-        if path is None:
-            raise Refused(errors.MARSHALLING_ERROR)
+        path = txns.require(Reader(body).string())
         if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
             raise Refused(errors.BAD_ARGUMENTS)
         parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
@@ -298,12 +296,17 @@ class Preparer:
         return txns.encode_multi(parts)
 
     def _part(self, op: int, body: bytes, err: int) -> tuple[int, bytes]:
-        """One part of a multi; an error if it is refused, or if a part before it was (`err`)."""
+        """One part of a multi; an error if it is refused, or if a part before it was (`err`).
+
+        One that ZooKeeper cannot even refuse takes the whole multi along.
+        """
         if err != errors.OK:
             return txns.ERROR, I32.pack(errors.RUNTIME_INCONSISTENCY)
         try:
             return self._change(op, body)
         except Refused as refusal:
+            if refusal.err == errors.MARSHALLING_ERROR:
+                raise
             return txns.ERROR, I32.pack(refusal.err)
 
     def _reconfig(self, reader: Reader) -> None:
@@ -346,10 +349,14 @@ class Preparer:
         if subject is None or limits_node is None:
             return
         stats_node = self.tree.nodes.get(quotas.stats_path(subject))
+        try:
+            limits = quotas.parse_quota_strictly(limits_node.data)
+        except ValueError:
+            raise Refused(errors.MARSHALLING_ERROR) from None
         usage = quotas.parse_quota(stats_node.data if stats_node else None)
         usage.count += grown_count
         usage.bytes += grown_bytes
-        if quotas.is_exceeded(quotas.parse_quota(limits_node.data), usage):
+        if quotas.is_exceeded(limits, usage):
             raise Refused(errors.QUOTA_EXCEEDED)
 
     def _expanded_acl(self, encoded: bytes) -> Acl:

@@ -4,6 +4,7 @@ A refused read raises `Refused`; a record that cannot be read raises Malformed o
 here, under the id of the connection that asked.
 """
 
+import re
 from typing import Final, final
 
 from zoopark import errors, paths
@@ -25,6 +26,8 @@ ANY_WATCHER: Final = 3
 PERSISTENT_WATCHER: Final = 4
 RECURSIVE_WATCHER: Final = 5
 REPLAYED_ZXID: Final = -1
+_ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_REPLACEMENT: Final = "\ufffd".encode()
 NULL_PATH: Final = b"\x00"
 
 
@@ -232,6 +235,7 @@ def java_text(value: bytes) -> bytes:
     """
     if value.isascii():
         return value
+    value = _ENCODED_SURROGATE.sub(_REPLACEMENT, value)
     units = value.decode("utf-8", "replace").encode("utf-16-be")
     return b"".join(
         chr(int.from_bytes(units[at : at + 2], "big")).encode("utf-8", "surrogatepass")

@@ -23,12 +23,30 @@ from zoopark.log.snapfiles import (
 )
 from zoopark.log.txnlog import TxnLog, log_files
 from zoopark.server.config import Config
+from zoopark.server.metrics import DIGEST_INTERVAL
 from zoopark.tree.owners import OwnerKinds
 from zoopark.tree.snapshot import read_snapshot
 from zoopark.tree.tree import Tree
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told (what is read, how much of it is done, how much there is), the latter two in bytes or transactions; 0 if unknown."""
+
+
+@final
+class Replay:
+    """What replaying the log came to.
+
+    Attributes:
+        n_txns: transactions applied; `n_mismatches` of them carry a digest that is not the tree's.
+        digests: (zxid, tree digest) at every DIGEST_INTERVAL-th zxid.
+    """
+
+    __slots__ = ("digests", "n_mismatches", "n_txns")
+
+    def __init__(self) -> None:
+        self.n_txns = 0
+        self.n_mismatches = 0
+        self.digests: list[tuple[int, int]] = []
 
 
 @final
@@ -39,17 +57,20 @@ class Recovered:
         tree: the state after the last transaction.
         log: continues behind it.
         snapshot: the file it started from, None for a new database.
-        n_txns: transactions replayed.
+        n_txns: transactions replayed; `replay` tells more of them.
         notes: lines the user should see.
     """
 
-    __slots__ = ("log", "n_txns", "notes", "snapshot", "tree")
+    __slots__ = ("log", "n_txns", "notes", "replay", "snapshot", "tree")
 
-    def __init__(self, tree: Tree, log: TxnLog, snapshot: SnapshotFile | None, n_txns: int, notes: list[str]) -> None:
+    def __init__(
+        self, tree: Tree, log: TxnLog, snapshot: SnapshotFile | None, replay: Replay, notes: list[str]
+    ) -> None:
         self.tree = tree
         self.log = log
         self.snapshot = snapshot
-        self.n_txns = n_txns
+        self.n_txns = replay.n_txns
+        self.replay = replay
         self.notes = notes
 
 
@@ -79,14 +100,17 @@ def recover(config: Config, disk: Disk, progress: Progress) -> Recovered:
     first_zxid = snapshot.zxid + 1 if snapshot is not None else 1
     tree.last_zxid = first_zxid - 1
     reader = LogReader(disk, log_dir, first_zxid)
-    n_txns = _replay(tree, reader, digest, progress, notes)
+    replay = _replay(tree, reader, digest, progress)
+    if replay.n_mismatches:
+        differing = f"{replay.n_mismatches} of {replay.n_txns}"
+        notes.append(f"the tree digest differs from the one logged in {differing} transactions")
     _check_gaps(log_dir, reader, first_zxid)
     if reader.torn is not None:
         notes.append(f"{reader.torn.path}: cut an unfinished write at byte {reader.torn.offset}")
     repair(disk, log_dir, reader)
     Epochs(disk, data_dir).load(tree.last_zxid)
     log = TxnLog(disk, log_dir, max(tree.last_zxid, 0), config.pre_alloc_size_kb * 1024, config.has_force_sync)
-    return Recovered(tree, log, snapshot, n_txns, notes)
+    return Recovered(tree, log, snapshot, replay, notes)
 
 
 def _load_snapshot(
@@ -121,13 +145,13 @@ def _check_new(config: Config, disk: Disk, data_dir: str, log_dir: str) -> None:
         )
 
 
-def _replay(tree: Tree, reader: LogReader, digest: tuple[int, int], progress: Progress, notes: list[str]) -> int:
-    """Apply what was logged after the snapshot; returns how many transactions that were.
+def _replay(tree: Tree, reader: LogReader, digest: tuple[int, int], progress: Progress) -> Replay:
+    """Apply what was logged after the snapshot.
 
     A snapshot that was taken while transactions went on has a digest that holds from its own zxid on; before that the
     digests of transactions cannot match.
     """
-    n_txns = n_mismatches = 0
+    replay = Replay()
     digest_zxid = digest[0]
     while batch := reader.next_batch():
         for zxid, txn in batch:
@@ -135,13 +159,13 @@ def _replay(tree: Tree, reader: LogReader, digest: tuple[int, int], progress: Pr
                 tree.apply(txn)
             except (Malformed, StructError) as error:
                 raise CorruptLog(f"the transaction {zxid:#x} in the log cannot be read: {error}") from error
-            n_mismatches += zxid > digest_zxid and not tree.digest_matches(txn)
-        n_txns += len(batch)
-        progress("log", n_txns, 0)
+            replay.n_mismatches += zxid > digest_zxid and not tree.digest_matches(txn)
+            if zxid % DIGEST_INTERVAL == 0 and zxid > digest_zxid:
+                replay.digests.append((zxid, tree.digest))
+        replay.n_txns += len(batch)
+        progress("log", replay.n_txns, 0)
     tree.fired.clear()
-    if n_mismatches:
-        notes.append(f"the tree digest differs from the one logged in {n_mismatches} of {n_txns} transactions")
-    return n_txns
+    return replay
 
 
 def _check_gaps(log_dir: str, reader: LogReader, first_zxid: int) -> None:

@@ -6,6 +6,7 @@ there. The stats are kept up to date outside the transactions, so they are no pa
 Source: ZooKeeper administrator's guide, "Quotas".
 """
 
+import re
 from typing import Final, final
 
 LIMITS: Final = b"zookeeper_limits"
@@ -36,21 +37,41 @@ class QuotaText:
 def parse_quota(data: bytes | None) -> QuotaText:
     """The numbers in a node's data; what cannot be read as a number is UNSET."""
     quota = QuotaText()
-    for pair in (data or b"").replace(b"=;", b",").replace(b";", b",").split(b","):
-        name, _, value = pair.partition(b"=")
-        try:
-            number = int(value)
-        except ValueError:
-            continue
-        if name == b"count":
-            quota.count = number
-        elif name == b"bytes":
-            quota.bytes = number
-        elif name == b"countHardLimit":
-            quota.count_hard_limit = number
-        elif name == b"byteHardLimit":
-            quota.byte_hard_limit = number
+    for pair in _pairs(data or b""):
+        _take_pair(quota, pair)
     return quota
+
+
+def parse_quota_strictly(data: bytes | None) -> QuotaText:
+    """The numbers in a node's data. Raises ValueError for null data and for a pair whose value is no number."""
+    if data is None:
+        raise ValueError("no data")
+    quota = QuotaText()
+    for pair in _pairs(data):
+        if not _take_pair(quota, pair):
+            raise ValueError(f"{pair!r} is no limit")
+    return quota
+
+
+def _pairs(data: bytes) -> list[bytes]:
+    return [pair for pair in re.split(rb"=?;|,", data) if pair]
+
+
+def _take_pair(quota: QuotaText, pair: bytes) -> bool:
+    """Note one `name=number`; whether it is one."""
+    name, is_pair, value = pair.partition(b"=")
+    if not is_pair or not re.fullmatch(rb"[+-]?[0-9]+", value):
+        return False
+    number = int(value)
+    if name == b"count":
+        quota.count = number
+    elif name == b"bytes":
+        quota.bytes = number
+    elif name == b"countHardLimit":
+        quota.count_hard_limit = number
+    elif name == b"byteHardLimit":
+        quota.byte_hard_limit = number
+    return True
 
 
 def is_exceeded(limits: QuotaText, usage: QuotaText) -> bool:
