@@ -66,7 +66,7 @@ class Member:
         self._dirty: list[Connection] = []
         self._n_by_address: dict[str, int] = {}
         self._last_connection_id = 0
-        self._purge_ms = now.mono_ms + max(config.purge_interval_hours, 0) * HOUR_MS
+        self._purge_ms = now.mono_ms  # at the start, as ZooKeeper: one that restarts every night purges too
         self._draw_snapshot_limits()
         for session_id, timeout_ms in tree.sessions.items():
             self.sessions.add(session_id, timeout_ms, now.mono_ms)
