@@ -35,7 +35,7 @@ def pack_vector(items: list[bytes] | None) -> bytes:
 class Reader:
     """Reads values one after the other from `data`, starting at `position`, never past its end.
 
-    Every method raises Malformed when the bytes are not such a value. A field longer than `max_field_bytes` is malformed.
+    Every method raises Malformed when the bytes are not such a value, or are longer than `max_field_bytes`.
     """
 
     __slots__ = ("data", "max_field_bytes", "position")

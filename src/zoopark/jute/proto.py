@@ -162,7 +162,7 @@ def read_multi(reader: Reader) -> list[tuple[int, int, int]]:
         start = reader.position
         _skip(reader, _PART_FIELDS[kind])
         if kind in (CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL):
-            _check_create(kind, reader, start)
+            kind = _create_kind(kind, reader, start)
         if kind not in _MULTI_READS and reader.data.startswith(NULL, start):
             raise Malformed("a null path in a multi")
         parts.append((kind, start, reader.position))
@@ -182,8 +182,11 @@ _PART_FIELDS: Final = {
 }
 
 
-def _check_create(kind: int, reader: Reader, start: int) -> None:
-    """Within a multi, a create with flags that do not exist or that need a ttl makes the whole record malformed."""
+def _create_kind(kind: int, reader: Reader, start: int) -> int:
+    """What a create within a multi is: unlike elsewhere, the container flag makes a container of it.
+
+    Flags that do not exist or that need a ttl make the whole multi malformed.
+    """
     fields = Reader(reader.data, start)
     fields.buffer()
     fields.buffer()
@@ -192,8 +195,11 @@ def _check_create(kind: int, reader: Reader, start: int) -> None:
     flags = I32.unpack_from(reader.data, reader.position - (12 if kind == CREATE_TTL else 4))[0]
     if not PERSISTENT_FLAG <= flags <= SEQUENTIAL_TTL_FLAG:
         raise Malformed(f"create flags {flags}")
-    if kind != CREATE_TTL and flags in (TTL_FLAG, SEQUENTIAL_TTL_FLAG):
+    if kind == CREATE_TTL:
+        return kind
+    if flags in (TTL_FLAG, SEQUENTIAL_TTL_FLAG):
         raise Malformed(f"create flags {flags} without a ttl")
+    return CREATE_CONTAINER if flags == CONTAINER_FLAG else kind
 
 
 def _skip(reader: Reader, fields: str) -> None:

@@ -27,7 +27,7 @@ _PLAIN_TAIL: Final = bytes(16)
 
 
 def new_stat(zxid: int, time_ms: int, owner: int) -> bytes:
-    """The kept Stat of a node created by transaction `zxid` at `time_ms` (wall clock); `owner` is its ephemeralOwner."""
+    """The kept Stat of a node that `zxid` creates at `time_ms` (wall clock) for the ephemeralOwner `owner`."""
     return KEPT.pack(zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner)
 
 

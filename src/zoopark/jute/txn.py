@@ -109,7 +109,7 @@ def decode_create(kind: int, data: bytes, at: int) -> CreateTxn:
     acl = OPEN_ACL if data.startswith(OPEN_ACL, value_end) else read_acl_bytes(Reader(data, value_end))
     created = CreateTxn(kind, data[at + 4 : path_end], data[path_end + 4 : value_end] if size >= 0 else None, acl)
     at = value_end + len(acl)
-    if kind == CREATE or kind == CREATE2:
+    if kind in (CREATE, CREATE2):
         created.is_ephemeral = data[at] != 0
         at += 1
         if len(data) - at < 4:

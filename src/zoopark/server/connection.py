@@ -12,8 +12,8 @@ writes that must be finished first. Reads are answered while their bytes are par
 What it must never do: answer a write before it is applied, or let one connection's bytes harm another.
 """
 
+import struct
 from collections import deque
-from struct import error as StructError
 from typing import Final, final
 
 from zoopark import errors
@@ -23,7 +23,7 @@ from zoopark.jute.buffer import I32, Reader, pack_buffer
 from zoopark.record import Now
 from zoopark.server.authentication import authenticate, is_admitted
 from zoopark.server.parts import Parts
-from zoopark.server.prepare import Refused, Requester
+from zoopark.server.prepare import RefusedError, Requester
 from zoopark.server.sessions import Session
 from zoopark.server.traffic import Traffic
 from zoopark.tree.acl import READ, Acl, Identity
@@ -448,9 +448,9 @@ class Connection:
     def _answer_get(self, xid: int, body: bytes) -> None:
         try:
             answer = self.parts.reads.get_data(self.requester, self.connection_id, body)
-        except Refused as refusal:
+        except RefusedError as refusal:
             self._reply(xid, self.parts.tree.last_zxid, refusal.err, b"")
-        except (Malformed, StructError, IndexError):
+        except (Malformed, struct.error, IndexError):
             self._reply(xid, self.parts.tree.last_zxid, errors.MARSHALLING_ERROR, b"")
         else:
             zxid = self.parts.tree.last_zxid
@@ -475,9 +475,9 @@ class Connection:
                 self._count_notifications(len(events), sum(map(len, events)) - 4 * len(events))
             else:
                 answer = reads.answer(self.requester, self.connection_id, op, body)
-        except Refused as refusal:
+        except RefusedError as refusal:
             err = refusal.err
-        except (Malformed, StructError, IndexError):
+        except (Malformed, struct.error, IndexError):
             err = errors.MARSHALLING_ERROR
         self._reply(xid, zxid, err, answer)
 

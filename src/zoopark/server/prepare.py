@@ -7,7 +7,7 @@ ephemeral parent, quota). The transaction carries the digest of the tree after i
 What it must never do: change the tree, or promise anything: what is prepared here is not on disk yet.
 """
 
-from struct import error as StructError
+import struct
 from typing import Final, final
 from zlib import crc32
 
@@ -34,7 +34,7 @@ _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that gets the error `err` as its answer."""
 
     def __init__(self, err: int) -> None:
@@ -90,9 +90,9 @@ class Preparer:
         self._time_ms = wall_ms
         try:
             kind, record = self._change(op, body)
-        except Refused as refusal:
+        except RefusedError as refusal:
             kind, record = txns.ERROR, I32.pack(refusal.err)
-        except (Malformed, StructError):
+        except (Malformed, struct.error):
             self.zxid = zxid - 1
             return None
         header = txns.HEADER.pack(requester.session_id, cxid, zxid, wall_ms, kind)
@@ -107,7 +107,7 @@ class Preparer:
     def _change(self, op: int, body: bytes) -> tuple[int, bytes]:
         """The transaction's type and body.
 
-        Raises Refused, or, before anything is changed, Malformed or struct.error for a record that cannot be read.
+        Raises RefusedError, or, before anything is changed, Malformed or struct.error for a record that cannot be read.
         """
         if op == proto.SET_DATA:
             self._require_session()
@@ -147,7 +147,7 @@ class Preparer:
         view = self.view
         head = view.find(path)
         if head is None or not path:
-            raise Refused(errors.NO_NODE if paths.is_valid(path) else errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.NO_NODE if paths.is_valid(path) else errors.BAD_ARGUMENTS)
         if not head.acl.world & acls.WRITE:
             self._require_permission(head.acl, acls.WRITE)
         if self._is_quota_enforced:
@@ -163,7 +163,7 @@ class Preparer:
         reader = Reader(body, 4)
         reader.buffer()
         reader.i32()
-        raise Refused(errors.BAD_ARGUMENTS)
+        raise RefusedError(errors.BAD_ARGUMENTS)
 
     def _create(self, op: int, body: bytes) -> bytes:
         path, data, encoded, flags, ttl_ms = _read_create(op, body)
@@ -172,12 +172,12 @@ class Preparer:
         self._require_session()
         parent_path = path[: path.rfind(b"/")] or paths.ROOT
         if b"/" not in path or b"\x00" in path:
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         acl = self.tree.acls.find(encoded) or self._expanded_acl(encoded)
         view = self.view
         parent = view.find(parent_path)
         if parent is None:
-            raise Refused(errors.NO_NODE)
+            raise RefusedError(errors.NO_NODE)
         if not parent.acl.world & acls.CREATE:
             self._require_permission(parent.acl, acls.CREATE)
         parent_stat = parent.stat
@@ -186,12 +186,12 @@ class Preparer:
             path = b"%s%010d" % (path, cversion)
         is_plain = paths.is_plain_component(path[path.rfind(b"/") + 1 :]) and not path.startswith(b"//")
         if not is_plain and not paths.is_valid(path):
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         if view.find(path) is not None:
-            raise Refused(errors.NODE_EXISTS)
+            raise RefusedError(errors.NODE_EXISTS)
         parent_owner = stats.owner_of(parent_stat)
         if parent_owner and self.tree.kinds.kind_of(parent_owner) == EPHEMERAL:
-            raise Refused(errors.NO_CHILDREN_FOR_EPHEMERALS)
+            raise RefusedError(errors.NO_CHILDREN_FOR_EPHEMERALS)
         data_size = len(data) - 4
         if self._is_quota_enforced:
             self._require_quota(path, data_size, 1)
@@ -210,36 +210,36 @@ class Preparer:
     def _delete(self, reader: Reader) -> bytes:
         path, expected = reader.string(), reader.i32()
         if path is None:
-            raise Refused(errors.MARSHALLING_ERROR)
+            raise RefusedError(errors.MARSHALLING_ERROR)
         if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         parent = self._require_node(paths.parent_of(path))
         self._require_permission(parent.acl, acls.DELETE)
         head = self._require_node(path)
         _next_version(stats.version_of(head.stat), expected)
         if head.n_children:
-            raise Refused(errors.NOT_EMPTY)
+            raise RefusedError(errors.NOT_EMPTY)
         self.view.remove(path, head, self.zxid)
         return pack_buffer(path)
 
     def _delete_container(self, body: bytes) -> bytes:
         path = txns.require(Reader(body).string())
         if b"/" not in path or b"\x00" in path or path in paths.SYSTEM_PATHS:
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         parent, head = self.view.find(paths.parent_of(path)), self.view.find(path)
         if parent is None or head is None:
-            raise Refused(errors.NO_NODE)
+            raise RefusedError(errors.NO_NODE)
         if head.n_children:
-            raise Refused(errors.NOT_EMPTY)
+            raise RefusedError(errors.NOT_EMPTY)
         if self.tree.kinds.kind_of(stats.owner_of(head.stat)) in (ORDINARY, EPHEMERAL):
-            raise Refused(errors.BAD_VERSION)
+            raise RefusedError(errors.BAD_VERSION)
         self.view.remove(path, head, self.zxid)
         return pack_buffer(path)
 
     def _set_acl(self, reader: Reader) -> bytes:
         path, encoded, expected = reader.string(), txns.read_acl_bytes(reader), reader.i32()
         if path is None or not paths.is_valid(path):
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         acl = self._expanded_acl(encoded)
         head = self._require_node(path)
         self._require_permission(head.acl, acls.ADMIN)
@@ -251,7 +251,7 @@ class Preparer:
     def _check(self, reader: Reader) -> bytes:
         path, expected = reader.string(), reader.i32()
         if path is None or not paths.is_valid(path):
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         head = self._require_node(path)
         self._require_permission(head.acl, acls.READ)
         return txns.encode_check(path, _next_version(stats.version_of(head.stat), expected))
@@ -279,9 +279,9 @@ class Preparer:
             raise
         except Malformed:
             # The one record that gets a zxid although it cannot be read.
-            raise Refused(errors.MARSHALLING_ERROR) from None
+            raise RefusedError(errors.MARSHALLING_ERROR) from None
         if operations and operations[0][0] in (proto.GET_DATA, proto.GET_CHILDREN):
-            raise Refused(errors.MARSHALLING_ERROR)
+            raise RefusedError(errors.MARSHALLING_ERROR)
         self.view = Overlay(self.tree, committed)
         try:
             for op, start, end in operations:
@@ -304,7 +304,7 @@ class Preparer:
             return txns.ERROR, I32.pack(errors.RUNTIME_INCONSISTENCY)
         try:
             return self._change(op, body)
-        except Refused as refusal:
+        except RefusedError as refusal:
             if refusal.err == errors.MARSHALLING_ERROR:
                 raise
             return txns.ERROR, I32.pack(refusal.err)
@@ -315,33 +315,33 @@ class Preparer:
             reader.string()
         reader.i64()
         is_enabled = self.config.properties.get("zookeeper.reconfigEnabled", "").lower() == "true"
-        raise Refused(errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED)
+        raise RefusedError(errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED)
 
     def _require_session(self) -> None:
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
-            raise Refused(errors.SESSION_EXPIRED)
+            raise RefusedError(errors.SESSION_EXPIRED)
 
     def _require_node(self, path: bytes) -> Head:
         head = self.view.find(path)
         if head is None:
-            raise Refused(errors.NO_NODE)
+            raise RefusedError(errors.NO_NODE)
         return head
 
     def _require_permission(self, acl: Acl, permission: int) -> None:
         if acl.world & permission or self.config.is_acl_skipped:
             return
         if not acl.allows(permission, self._requester.identities):
-            raise Refused(errors.NO_AUTH)
+            raise RefusedError(errors.NO_AUTH)
 
     def _require_mode(self, op: int, flags: int, ttl_ms: int) -> None:
         if not proto.PERSISTENT_FLAG <= flags <= proto.SEQUENTIAL_TTL_FLAG:
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         is_ttl = flags in _TTL_FLAGS
         if is_ttl and not self.tree.kinds.is_extended:
-            raise Refused(errors.UNIMPLEMENTED)
+            raise RefusedError(errors.UNIMPLEMENTED)
         if is_ttl != (op == proto.CREATE_TTL) or (is_ttl and not 1 <= ttl_ms <= proto.MAX_TTL_MS):
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
 
     def _require_quota(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
         subject = self.tree.quotas.nearest(path)
@@ -352,12 +352,12 @@ class Preparer:
         try:
             limits = quotas.parse_quota_strictly(limits_node.data)
         except ValueError:
-            raise Refused(errors.MARSHALLING_ERROR) from None
+            raise RefusedError(errors.MARSHALLING_ERROR) from None
         usage = quotas.parse_quota(stats_node.data if stats_node else None)
         usage.count += grown_count
         usage.bytes += grown_bytes
         if quotas.is_exceeded(limits, usage):
-            raise Refused(errors.QUOTA_EXCEEDED)
+            raise RefusedError(errors.QUOTA_EXCEEDED)
 
     def _expanded_acl(self, encoded: bytes) -> Acl:
         known = self.tree.acls.find(encoded)
@@ -366,9 +366,9 @@ class Preparer:
         try:
             entries = acls.expand(acls.read_acl(Reader(encoded)), self._requester.identities)
         except ValueError:
-            raise Refused(errors.MARSHALLING_ERROR) from None
+            raise RefusedError(errors.MARSHALLING_ERROR) from None
         if entries is None:
-            raise Refused(errors.INVALID_ACL)
+            raise RefusedError(errors.INVALID_ACL)
         expanded = acls.encode_acl(entries)
         return self.tree.acls.find(expanded) or Acl(0, expanded)
 
@@ -382,7 +382,7 @@ class Preparer:
 
 def _next_version(version: int, expected: int) -> int:
     if expected not in (ANY_VERSION, version):
-        raise Refused(errors.BAD_VERSION)
+        raise RefusedError(errors.BAD_VERSION)
     return stats.wrap_i32(version + 1)
 
 
@@ -396,13 +396,11 @@ def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
     data_end = path_end + 4 + (data_size if data_size > 0 else 0)
     if data_size < -1:
         raise Malformed("a field of negative length")
-    if body.startswith(txns.OPEN_ACL, data_end):
-        encoded = txns.OPEN_ACL
-    else:
-        encoded = txns.read_acl_bytes(Reader(body, data_end))
+    is_open = body.startswith(txns.OPEN_ACL, data_end)
+    encoded = txns.OPEN_ACL if is_open else txns.read_acl_bytes(Reader(body, data_end))
     at = data_end + len(encoded)
     ttl_ms = I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1
     unpack(body, at)
     if is_null:
-        raise Refused(errors.MARSHALLING_ERROR)
+        raise RefusedError(errors.MARSHALLING_ERROR)
     return body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms

@@ -1,7 +1,7 @@
 """Requests that change nothing: answered from the committed tree, in the order of their session.
 
-A refused read raises `Refused`; a record that cannot be read raises Malformed or struct.error. Watches are registered
-here, under the id of the connection that asked.
+A refused read raises RefusedError; a record that cannot be read raises Malformed or struct.error. Watches are
+registered here, under the id of the connection that asked.
 """
 
 import re
@@ -14,7 +14,7 @@ from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, Reader, pack_buffer, pack_vector
 from zoopark.jute.txn import require
 from zoopark.server.config import Config
-from zoopark.server.prepare import Refused, Requester
+from zoopark.server.prepare import RefusedError, Requester
 from zoopark.tree import acl as acls
 from zoopark.tree import watches
 from zoopark.tree.tree import Tree, pack_children
@@ -104,7 +104,7 @@ class Reads:
                 else:
                     answer = self.answer(requester, 0, op, unwatched)
                 parts.append(proto.encode_multi_part(op, errors.OK, answer))
-            except Refused as refusal:
+            except RefusedError as refusal:
                 parts.append(proto.encode_multi_part(-1, refusal.err, I32.pack(refusal.err)))
             except Malformed:
                 err = errors.MARSHALLING_ERROR
@@ -148,14 +148,14 @@ class Reads:
     def _exists(self, requester: Requester, watcher: int, reader: Reader) -> bytes:
         path, is_watched = require(reader.string()), reader.bool()
         if b"\x00" in path:
-            raise Refused(errors.BAD_ARGUMENTS)
+            raise RefusedError(errors.BAD_ARGUMENTS)
         node = self.tree.get(path)
         if node is not None:
             self._require_permission(node, acls.READ, requester)
         if is_watched:
             self.tree.watches.data.add(path, watcher, watches.STANDARD)
         if node is None:
-            raise Refused(errors.NO_NODE)
+            raise RefusedError(errors.NO_NODE)
         return self.tree.wire_stat(node)
 
     def _children(self, requester: Requester, watcher: int, reader: Reader, op: int) -> bytes:
@@ -181,7 +181,7 @@ class Reads:
             raise Malformed(f"watcher type {kind}")
         in_data, in_child = wanted
         if not (table.data.has(path, watcher, in_data) or table.child.has(path, watcher, in_child)):
-            raise Refused(errors.NO_WATCHER)
+            raise RefusedError(errors.NO_WATCHER)
         if op == proto.REMOVE_WATCHES:
             table.data.remove(path, watcher, in_data)
             table.child.remove(path, watcher, in_child)
@@ -220,12 +220,12 @@ class Reads:
             raise Malformed("the record ends before its last field")
         node = self.tree.get(path)
         if node is None:
-            raise Refused(errors.NO_NODE)
+            raise RefusedError(errors.NO_NODE)
         return node
 
     def _require_permission(self, node: Znode, permissions: int, requester: Requester) -> None:
         if not self.config.is_acl_skipped and not node.acl.allows(permissions, requester.identities):
-            raise Refused(errors.NO_AUTH)
+            raise RefusedError(errors.NO_AUTH)
 
 
 def java_text(value: bytes) -> bytes:

@@ -5,8 +5,8 @@ over a hole. Damage that a crash cannot explain is refused with the file, the pl
 Source: ZooKeeper administrator's guide, "Data File Management"; ZOOKEEPER-2325 and 3644 for missing snapshots.
 """
 
+import struct
 from collections.abc import Callable, Iterator
-from struct import error as StructError
 from typing import TypeAlias, final
 
 from zoopark.errors import CorruptLog, CorruptSnapshot, Malformed, StorageError
@@ -29,7 +29,7 @@ from zoopark.tree.snapshot import read_snapshot
 from zoopark.tree.tree import Tree
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told (what is read, how much of it is done, how much there is), the latter two in bytes or transactions; 0 if unknown."""
+"""Told (what is read, how much is done, how much there is), in bytes or transactions; 0 where it is not known."""
 
 
 @final
@@ -157,7 +157,7 @@ def _replay(tree: Tree, reader: LogReader, digest: tuple[int, int], progress: Pr
         for zxid, txn in batch:
             try:
                 tree.apply(txn)
-            except (Malformed, StructError) as error:
+            except (Malformed, struct.error) as error:
                 raise CorruptLog(f"the transaction {zxid:#x} in the log cannot be read: {error}") from error
             replay.n_mismatches += zxid > digest_zxid and not tree.digest_matches(txn)
             if zxid % DIGEST_INTERVAL == 0 and zxid > digest_zxid:

@@ -17,9 +17,9 @@ that older servers did not write. A snapshot that Apache took is fuzzy: it may h
 name's zxid did; its digest holds from the digest's own zxid on.
 """
 
+import struct
 from collections.abc import Iterable, Iterator
 from struct import Struct
-from struct import error as StructError
 from typing import Final, final
 from zlib import adler32
 
@@ -71,7 +71,7 @@ def read_snapshot(tree: Tree, pieces: Iterable[bytes]) -> tuple[int, int]:
     source = _Source(iter(pieces))
     try:
         return _read_all(tree, source)
-    except (KeyError, StructError) as error:
+    except (KeyError, struct.error) as error:
         raise CorruptSnapshot(f"not a snapshot at byte {source.offset()}: {error!r}") from error
 
 
