@@ -346,14 +346,14 @@ class Preparer:
     def _require_quota(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
         subject = self.tree.quotas.nearest(path)
         limits_node = self.tree.nodes.get(quotas.limits_path(subject)) if subject else None
-        if subject is None or limits_node is None:
+        stats_node = self.tree.nodes.get(quotas.stats_path(subject)) if subject else None
+        if limits_node is None or stats_node is None:
             return
-        stats_node = self.tree.nodes.get(quotas.stats_path(subject))
         try:
             limits = quotas.parse_quota_strictly(limits_node.data)
         except ValueError:
             raise RefusedError(errors.MARSHALLING_ERROR) from None
-        usage = quotas.parse_quota(stats_node.data if stats_node else None)
+        usage = quotas.parse_quota(stats_node.data)
         usage.count += grown_count
         usage.bytes += grown_bytes
         if quotas.is_exceeded(limits, usage):
