@@ -24,7 +24,7 @@ from typing import Final, final
 from zlib import adler32
 
 from zoopark import paths
-from zoopark.errors import CorruptSnapshot
+from zoopark.errors import CorruptSnapshot, Malformed
 from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, I64, pack_buffer
 from zoopark.tree.acl import OPEN_ID
@@ -41,6 +41,7 @@ _DIGEST: Final = Struct(">qiQ")
 _DIGEST_VERSION: Final = 2
 _SEAL_END: Final = b"\x00\x00\x00\x01/"
 _NODE_TAIL_BYTES: Final = 68
+_SLASH: Final = 0x2F
 
 
 def write_snapshot(tree: Tree, has_digest: bool, has_last_zxid: bool) -> Iterator[bytes]:
@@ -71,7 +72,7 @@ def read_snapshot(tree: Tree, pieces: Iterable[bytes]) -> tuple[int, int]:
     source = _Source(iter(pieces))
     try:
         return _read_all(tree, source)
-    except (KeyError, struct.error) as error:
+    except (KeyError, struct.error, Malformed) as error:
         raise CorruptSnapshot(f"not a snapshot at byte {source.offset()}: {error!r}") from error
 
 
@@ -221,12 +222,16 @@ def _read_nodes(tree: Tree, source: _Source) -> None:
         while at + 4 <= end:
             path_end = at + 4 + unpack(data, at)[0]
             path = data[at + 4 : path_end]
-            if path == b"/":
+            if path == b"/" and path_end <= end:
                 source.at = path_end
                 return
             if path_end + 4 > end:
                 break
+            if path_end < at + 4 or (path and path[0] != _SLASH):
+                raise CorruptSnapshot(f"no path at byte {source.consumed + at}")
             size = unpack(data, path_end)[0]
+            if size < -1:
+                raise CorruptSnapshot(f"data of length {size} at byte {source.consumed + path_end}")
             tail = path_end + 4 + (size if size > 0 else 0)
             if tail + _NODE_TAIL_BYTES > end:
                 break
