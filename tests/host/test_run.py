@@ -1,0 +1,340 @@
+"""The program as its user and its supervisor see it: what it prints, how it stops, why it does not start.
+
+Every stop that is not clean is one line on stderr and an exit code, never a traceback.
+"""
+
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.compat import wire
+from tests.faults.process import Fleet, Process, create_body
+
+Spoil = Callable[[Process], None]
+
+
+def test_the_first_screen_says_where_everything_is(fleet: Fleet, tmp_path: Path) -> None:
+    """Somebody who starts it for the first time must find the port and the data."""
+    server = fleet.server().start()
+    port = server.port
+    assert server.stop() == 0
+    version, *lines = server.out.decode().splitlines()
+    assert re.fullmatch(r"zoopark \d+\.\d+\.\d+", version)
+    assert lines == [f"data in {server.data}", "a new, empty database", f"listening on 127.0.0.1:{port}"]
+
+
+def test_a_restart_says_what_was_recovered(fleet: Fleet, tmp_path: Path) -> None:
+    """Snapshot, transactions, zxid and seconds: what one wants to know after a crash."""
+    server = fleet.server({"dataLogDir": str(tmp_path / "log")}).start()
+    client = server.client()
+    client.create("/a")
+    client.close_session()
+    assert server.stop() == 0
+    assert [path.name for path in (tmp_path / "log" / "version-2").glob("log.*")] == ["log.1"]
+    assert not list(server.data.glob("log.*"))
+    server.start()
+    assert server.stop() == 0
+    shown = server.out.decode().splitlines()
+    assert shown[1] == f"data in {server.data}, log in {tmp_path / 'log' / 'version-2'}"
+    assert re.fullmatch(
+        r"recovered snapshot\.0 and 3 logged transactions: 5 znodes, up to zxid 0x3, in \d+\.\d\d s", shown[2]
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_answers_what_came_in(fleet: Fleet, tmp_path: Path, number: int) -> None:
+    """Everything that was read is logged and answered, then the connection is closed; the exit code is 0."""
+    server = fleet.server().start()
+    client = server.client()
+    for _ in range(2000):
+        client.send(wire.CREATE, create_body("/n-", b"x" * 100, 2))
+    server.popen.send_signal(number)
+    answered = 0
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        answered += 1
+    assert server.wait() == 0
+    server.start()
+    after = server.client()
+    assert len([name for name in after.children("/") if name.startswith("n-")]) == answered
+    after.close_session()
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_it_starts_is_clean(fleet: Fleet, tmp_path: Path, number: int) -> None:
+    """A supervisor may change its mind at any time; nobody wants a traceback from Ctrl-C."""
+    server = fleet.server()
+    server.spawn()
+    assert server.popen.stdout is not None
+    assert server.popen.stdout.readline().startswith(b"zoopark")  # from here on the signals are taken
+    server.popen.send_signal(number)
+    assert server.wait() == 0
+    assert "Traceback" not in server.err()
+
+
+def test_a_stop_ends_a_snapshot_and_a_client_that_does_not_read(fleet: Fleet, tmp_path: Path) -> None:
+    """Neither keeps the process; what the snapshot left is cleared away by the next start."""
+    server = fleet.server({"snapCount": "2"}).start()
+    client = server.client()
+    client.create("/big", b"x" * 900_000)
+    for _ in range(50):
+        client.send(wire.GET_DATA, wire.string("/big") + b"\x00")
+    other = server.client()
+    for _ in range(20):
+        other.send(wire.CREATE, create_body("/n-", b"x" * 900_000, 2))
+    assert server.stop() == 0
+    server.start()
+    assert not list(server.data.glob("unfinished.*"))
+    assert server.stop() == 0
+
+
+def occupy(server: Process) -> None:
+    """Nothing to spoil: see the settings."""
+
+
+def make_a_file(server: Process) -> None:
+    server.home.joinpath("data").write_text("no directory")
+
+
+def misplace_a_log(server: Process) -> None:
+    server.data.mkdir(parents=True)
+    (server.data / "log.1").write_bytes(b"ZKLG")
+
+
+def lose_the_snapshots(server: Process) -> None:
+    server.start()
+    client = server.client()
+    client.create("/a")
+    client.link.close()
+    server.kill()
+    (server.data / "snapshot.0").unlink()
+
+
+def rot_the_snapshot(server: Process) -> None:
+    server.start()
+    server.kill()
+    content = bytearray((server.data / "snapshot.0").read_bytes())
+    content[100] ^= 0xFF
+    (server.data / "snapshot.0").write_bytes(content)
+
+
+def rot_the_log(server: Process) -> None:
+    lose_nothing(server)
+    content = bytearray((server.data / "log.1").read_bytes())
+    content[60] ^= 0xFF
+    (server.data / "log.1").write_bytes(content)
+
+
+def lose_nothing(server: Process) -> None:
+    server.start()
+    client = server.client()
+    for _ in range(20):
+        client.create("/n-", b"x" * 200, 2)
+    client.link.close()
+    server.kill()
+
+
+REFUSALS: list[tuple[Spoil, dict[str, str], int, str]] = [
+    (occupy, {"snapshot.compression.method": "snappy"}, 2, r"snapshot\.compression\.method=snappy: .* allowed"),
+    (occupy, {"clientPortAddress": "192.0.2.7"}, 1, r"cannot listen on 192\.0\.2\.7:0: this machine has no such.*"),
+    (occupy, {"clientPortAddress": "no.such.host.invalid"}, 1, r"cannot listen on no\.such.*: no such host: .*"),
+    (occupy, {"datadir.autocreate": "false"}, 3, r"\S+/data/version-2: there is no such directory, and .*"),
+    (occupy, {"dataLogDir": "/proc/zoopark"}, 3, r"cannot use the data directory: /proc/zoopark: .*"),
+    (make_a_file, {}, 3, r"cannot use the data directory: \S+/data: not a directory"),
+    (misplace_a_log, {"dataLogDir": "LOGS"}, 3, r"\S+/log\.1: a transaction log in the snapshot directory, .*"),
+    (lose_the_snapshots, {}, 3, r"\S+: there are transaction logs but no snapshot; restore .*"),
+    (rot_the_snapshot, {}, 3, r"\S+snapshot\.0: none of the 1 snapshots can be read; .*"),
+    (rot_the_log, {}, 3, r"\S+log\.1: .*"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "settings", "code", "line"), REFUSALS, ids=[str(n) for n in range(len(REFUSALS))])
+def test_what_cannot_start_is_one_line_and_an_exit_code(
+    fleet: Fleet, tmp_path: Path, spoil: Spoil, settings: dict[str, str], code: int, line: str
+) -> None:
+    """Supervisors tell by the code whether a restart can help, people by the line what to do."""
+    settings = {key: value.replace("LOGS", str(tmp_path / "logs")) for key, value in settings.items()}
+    server = fleet.server(settings)
+    spoil(server)
+    server.spawn()
+    assert server.wait() == code
+    assert re.fullmatch(f"zoopark: {line}\n", server.err()), server.err()
+    assert "listening" not in server.out.decode()
+
+
+def test_a_port_in_use_shows_before_anything_is_read(fleet: Fleet, tmp_path: Path) -> None:
+    """A long recovery for nothing would be a bad way to learn it; the data directory stays as it was."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = fleet.server({"clientPort": str(port)})
+        server.spawn()
+        assert server.wait() == 1
+    assert server.err() == (
+        f"zoopark: cannot listen on 127.0.0.1:{port}: the port is in use; stop the other server, or set clientPort\n"
+    )
+    assert [path.name for path in server.data.iterdir()] == [".zoopark.lock"]
+
+
+@pytest.mark.parametrize("shared", ["dataDir", "dataLogDir"])
+def test_two_servers_on_one_directory(fleet: Fleet, tmp_path: Path, shared: str) -> None:
+    """Two writers would destroy each other's log; the one that was there first does not notice."""
+    other = {"dataDir": "dataLogDir", "dataLogDir": "dataDir"}[shared]
+    first, second = (
+        fleet.server({shared: str(tmp_path / "both"), other: str(tmp_path / name / "own")}, name) for name in "ab"
+    )
+    first.start()
+    second.spawn()
+    assert second.wait() == 3
+    directory = tmp_path / "both" / "version-2"
+    assert second.err() == (
+        f"zoopark: {directory}: in use by another server; stop it, or give this one a dataDir of its own\n"
+    )
+    client = first.client()
+    client.create("/still-there")
+    client.close_session()
+    assert first.stop() == 0
+
+
+def test_a_directory_that_may_not_be_written(fleet: Fleet) -> None:
+    """Another user's directory: the usual mistake after a first start as root."""
+    server = fleet.server()
+    server.data.mkdir(parents=True)
+    server.data.chmod(0o500)
+    is_root = os.geteuid() == 0  # who may do what permissions forbid, unless that is taken away
+    server.spawn(*(["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if is_root else []))
+    assert server.wait() == 3
+    server.data.chmod(0o700)
+    assert server.err() == (
+        f"zoopark: {server.data}/.zoopark.lock: cannot lock the data directory: Permission denied\n"
+    )
+
+
+def test_every_interface_is_the_default_of_a_file(fleet: Fleet, tmp_path: Path) -> None:
+    """Without clientPortAddress the same port is open for IPv4 and, where there is any, IPv6."""
+    server = fleet.server({"clientPortAddress": ""}).start()
+    addresses = re.findall(r"listening on (\S+):(\d+)", server.out.decode())
+    assert "0.0.0.0" in [address for address, _ in addresses]
+    client = server.client()
+    client.close_session()
+    assert server.stop() == 0
+
+
+def test_a_failing_log_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> None:
+    """Nothing is promised after an error (ZOOKEEPER-2247), and with space again all that was promised is there."""
+    server = fleet.server().start()
+    client = server.client()
+    client.create("/a")
+    server.limit_files_to(200_000)
+    acknowledged = 0
+    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        acknowledged += 1
+        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    assert server.wait() == 1
+    errors = [line for line in server.err().splitlines() if " ERROR " in line]
+    assert len(errors) == 1 and errors[0].endswith(f"cannot write the transaction log in {server.data}: File too large")
+    assert "Traceback" not in server.err()
+    server.start()
+    after = server.client()
+    found = len([name for name in after.children("/") if name.startswith("n-")])
+    assert acknowledged > 10 and found in (acknowledged, acknowledged + 1)
+    after.close_session()
+    assert server.stop() == 0
+
+
+def test_a_failing_snapshot_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> None:
+    """Exit code 10; its space is given back, and everything promised is there afterwards."""
+    server = fleet.server({"snapCount": "200", "dataLogDir": str(tmp_path / "log")}).start()
+    server.limit_files_to(1_500_000)
+    client = server.client()
+    acknowledged = 0
+    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        acknowledged += 1
+        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    assert server.wait() == 10
+    errors = [line for line in server.err().splitlines() if " ERROR " in line]
+    assert len(errors) == 1 and errors[0].endswith(f"cannot write a snapshot to {server.data}: File too large")
+    assert "Traceback" not in server.err()
+    assert not list(server.data.glob("unfinished.*"))
+    server.start()
+    after = server.client()
+    found = len([name for name in after.children("/") if name.startswith("n-")])
+    assert acknowledged > 200 and found in (acknowledged, acknowledged + 1)
+    after.close_session()
+    assert server.stop() == 0
+
+
+def test_a_full_disk_at_the_first_start(fleet: Fleet, tmp_path: Path) -> None:
+    """Not even the first snapshot can be written: 10, and nothing half-made that a later start would take for data."""
+    server = fleet.server()
+    server.spawn()
+    server.limit_files_to(100)
+    assert server.wait() == 10
+    assert server.err() == "zoopark: cannot write the first snapshot: File too large\n"
+    server.start()
+    assert server.out.decode().splitlines()[2] == "a new, empty database"
+    assert server.stop() == 0
+
+
+def test_more_connections_than_files(fleet: Fleet, tmp_path: Path) -> None:
+    """Without room for another connection the server goes on with those it has."""
+    server = fleet.server()
+    server.spawn()
+    server.wait_ready()
+    server.limit_open_files_to(60)
+    well_behaved = server.client()
+    crowd = [socket.create_connection(server.address, 10) for _ in range(100)]
+    well_behaved.create("/a")
+    for sock in crowd:
+        sock.close()
+    well_behaved.create("/b")
+    later = server.client()
+    later.close_session()
+    well_behaved.close_session()
+    assert server.stop() == 0
+
+
+def test_old_files_are_purged_while_it_serves(fleet: Fleet, tmp_path: Path) -> None:
+    """Snapshots and logs that no recovery needs go away at the start, and the directory still opens."""
+    settings = {"snapCount": "20", "autopurge.purgeInterval": "1"}
+    server = fleet.server(settings).start()
+    client = server.client()
+    for _ in range(400):
+        client.create("/n-", b"", 2)
+    client.close_session()
+    assert server.stop() == 0
+    before = len(list(server.data.glob("snapshot.*")))
+    assert before > 4
+    server.start()
+    client = server.client()
+    client.call(wire.SYNC, wire.string("/"))
+    assert server.stop() == 0
+    assert 3 <= len(list(server.data.glob("snapshot.*"))) <= 4
+    server.start()
+    client = server.client()
+    assert len(client.children("/")) == 401
+    client.close_session()
+    assert server.stop() == 0
+
+
+def test_a_reader_of_the_screen_may_go_away(fleet: Fleet, tmp_path: Path) -> None:
+    """`zoopark serve | head -1` is no reason to stop."""
+    server = fleet.server()
+    server.spawn()
+    assert server.popen.stdout is not None
+    server.popen.stdout.close()
+    threading.Event().wait(1.0)
+    assert server.popen.poll() is None
+    server.popen.send_signal(signal.SIGTERM)
+    assert server.popen.wait(30) == 0
+    assert os.path.exists(server.data / "snapshot.0")
