@@ -136,6 +136,7 @@ def compare_large(
     sides = (found.theirs, found.ours)
     for i, (side, contestant) in enumerate(zip(sides, contestants, strict=True)):
         side.large = large.measure(program, contestant, work / f"large-{i}", nodes, seconds, tell)
+        side.version = side.large.version
     for _ in range(int(found.settings["restarts"])):
         for i, (side, contestant) in enumerate(zip(sides, contestants, strict=True)):
             if side.large is not None:

@@ -52,6 +52,7 @@ class Large:
         restart_seconds, restarted_mb, restarted_peak_mb: for each restart: to the first answer to srvr, and then.
     """
 
+    version: str
     nodes: int
     load_seconds: float
     loaded_peak_mb: float
@@ -143,7 +144,7 @@ def measure(
             hot = _mixed(program, server, Load("mixed", seconds=seconds), tell)
             everywhere = Load("mixed", seconds=seconds, nodes=nodes, parents=PARENTS, root=ROOT, is_prepared=True)
             spread = _mixed(program, server, everywhere, tell)
-        return Large(nodes, loaded.seconds, peak.mb, resident, hot, spread, busy.mb, [], [], [])
+        return Large(server.version, nodes, loaded.seconds, peak.mb, resident, hot, spread, busy.mb, [], [], [])
     finally:
         server.stop()
 

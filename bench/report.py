@@ -76,18 +76,20 @@ def large_verdicts(results: Results) -> list[Verdict]:
 def table(results: Results) -> str:
     """The whole report: three tables, the machine, and how the numbers came about."""
     theirs, ours = results.theirs.name, results.ours.name
-    parts = [
-        f"Throughput, requests a second; ratio of medians, in brackets that of single pairs ({_repeats(results)}):",
-        _markdown(["row", theirs, ours, "ratio", "target", "met"], throughput_verdicts(results)),
-        "p99 latency of the same runs, milliseconds:",
-        _markdown(["row", theirs, ours, "ratio", "target", "met"], latency_verdicts(results)),
-    ]
+    head, parts = ["row", theirs, ours, "ratio", "target", "met"], []
+    if results.row_names():
+        parts += [
+            f"Throughput, requests a second; ratio of medians, in brackets that of single pairs ({_repeats(results)}):",
+            _markdown(head, throughput_verdicts(results)),
+            "p99 latency of the same runs, milliseconds:",
+            _markdown(head, latency_verdicts(results)),
+        ]
     large = large_verdicts(results)
     if large:
         nodes = results.ours.large.nodes if results.ours.large else 0
         parts += [
             f"A tree of {nodes:,} znodes of 100 bytes:",
-            _markdown(["", theirs, ours, "ratio", "target", "met"], large),
+            _markdown(["", *head[1:]], large),
         ]
     return "\n\n".join([*parts, _how(results)]) + "\n"
 
@@ -137,16 +139,17 @@ def _markdown(head: list[str], verdicts: list[Verdict]) -> str:
 
 def _repeats(results: Results) -> str:
     count = max((len(runs) for runs in results.ours.runs.values()), default=0)
-    return f"{count} runs of {results.settings.get('seconds', '?')} s" if count else "no runs"
+    return f"{count} runs of {results.settings.get('seconds', '?')} s"
 
 
 def _how(results: Results) -> str:
     middle, most = results.other_cores()
+    noise = f" Other programs used {middle:.2f} cores meanwhile (at most {most:.2f})." if results.row_names() else ""
     return (
         f"Measured {results.date} by `make bench` on {results.machine.sentence()}. Values of 100 bytes, 1,000 nodes, "
         "fsync on, both servers warm, on one disk, under load in turn; AxB is A connections with B requests in flight "
         f"each; mixed is 90 % get and 10 % set. {_side(results.theirs)} with -Xmx{results.settings.get('heap', '?')}, "
-        f"{_side(results.ours)}. Other programs used {middle:.2f} cores meanwhile (at most {most:.2f})."
+        f"{_side(results.ours)}.{noise}"
     )
 
 

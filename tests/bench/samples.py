@@ -17,7 +17,7 @@ def large(factor: float) -> Large:
     hot = Snapshots(1e5, 9e3, 12e3, 20e3, 80e3 * factor, 90e3, [2.0])
     spread = Snapshots(1e5, 9e3, 12e3, 20e3, 40e3 * factor, 90e3, [2.0, 2.5])
     mb, seconds = 1000 * factor, [6 * factor, 4 * factor, 5 * factor]
-    return Large(1_100_000, 14.0, mb, mb, hot, spread, mb, seconds, [mb] * 3, [mb] * 3)
+    return Large("3.9.9", 1_100_000, 14.0, mb, mb, hot, spread, mb, seconds, [mb] * 3, [mb] * 3)
 
 
 def results() -> Results:

@@ -51,6 +51,14 @@ def test_the_table_shows_misses() -> None:
     assert "2 cores of A Processor" in text
 
 
+def test_what_was_not_measured_has_no_table() -> None:
+    found = samples.results()
+    found.ours.runs, found.theirs.runs = {}, {}
+    assert "Throughput" not in table(found)
+    found.ours.large = found.theirs.large = None
+    assert "|" not in table(found)
+
+
 def test_only_the_block_of_the_readme_changes(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{START}\nold\n{END}\nafter\n")
