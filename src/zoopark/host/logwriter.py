@@ -36,6 +36,7 @@ class LogWriter:
         self.on_error = on_error
         self.mean_ms = 0.0
         self.max_ms = 0.0
+        self.last_ms = 0.0
         self.n_syncs = 0
         self._pool = ThreadPoolExecutor(1, "log")
         self._backlog: list[tuple[int, bytes]] = []
@@ -69,6 +70,7 @@ class LogWriter:
         self.log.append(entries)
         spent_ms = (time.perf_counter() - start) * 1000
         self.n_syncs += 1
+        self.last_ms = spent_ms
         self.mean_ms += (spent_ms - self.mean_ms) * _WEIGHT
         self.max_ms = max(self.max_ms, spent_ms)
         self._is_threaded = self.mean_ms > (INLINE_MS if self._is_threaded else THREAD_MS)

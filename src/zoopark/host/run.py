@@ -30,6 +30,7 @@ from zoopark.host.ports import PortError, bind, in_use
 from zoopark.host.screen import Screen
 from zoopark.host.snapshotter import Snapshotter, save
 from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
+from zoopark.host.survey import LoadTimes, Surveyor
 from zoopark.log.snapfiles import SNAPPY, purge
 from zoopark.record import Effect, Now
 from zoopark.server.config import Config
@@ -79,7 +80,8 @@ class Server:
         self._wall_offset_ms = 0
         self._checked_s = -CLOCK_CHECK_S
         self._now = Now(0, 0)
-        self.member = Member(config, found.tree, Random(), self.now())
+        self.surveyor = Surveyor(config, config.client_port)
+        self.member = Member(config, found.tree, Random(), self.now(), self.surveyor.look)
         self.member.logged_since_snapshot = found.n_txns
         self.log_writer = LogWriter(found.log, self._on_logged, self._on_log_error)
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
@@ -87,6 +89,7 @@ class Server:
         self._is_awake = False
         self._is_stopping = False
         self._is_roll_due = False
+        self._snapshot_began_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = -1
 
@@ -189,6 +192,7 @@ class Server:
         elif isinstance(effect, TakeSnapshot):
             self._is_roll_due = True
             self._roll_if_due()
+            self._snapshot_began_s = self.loop.time()
             self.snapshotter.start()
         elif isinstance(effect, Purge):
             self._purge(effect.keep)
@@ -208,6 +212,8 @@ class Server:
     def _on_logged(self, zxid: int) -> None:
         member, log = self.member, self.log_writer.log
         self._roll_if_due()
+        if self.config.has_force_sync:
+            member.metrics.fsync_us.add(int(self.log_writer.last_ms * 1000))
         member.on_logged(zxid, self.now())
         member.logged_bytes_since_snapshot = log.bytes_since_mark
         limit_kb = self.config.txn_log_size_limit_kb
@@ -231,6 +237,9 @@ class Server:
             return
         if problem is not None:
             _log.warning(problem)
+            self.member.metrics.snapshot_errors += 1
+        else:
+            self.member.metrics.snapshot_us.add(int((self.loop.time() - self._snapshot_began_s) * 1_000_000))
         self.member.on_snapshot()
         self.wake()
 
@@ -307,24 +316,26 @@ def run_server(config: Config) -> int:
 def _run_locked(config: Config, screen: Screen) -> int:
     sockets = bind(config.client_port_address, config.client_port)
     try:
-        found = _recover(config, screen)
+        times = LoadTimes(screen.progress)
+        found = _recover(config, times, screen)
         _allow_many_files()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(config, found, sockets, screen))
+            return runner.run(_serve(config, found, times, sockets, screen))
     finally:
         for sock in sockets:
             sock.close()
 
 
-def _recover(config: Config, screen: Screen) -> Recovered:
+def _recover(config: Config, times: LoadTimes, screen: Screen) -> Recovered:
     gc.disable()
     start = time.perf_counter()
     try:
-        found = recover(config, FileDisk(), screen.progress)
+        found = recover(config, FileDisk(), times.progress)
     except StorageError as error:
         raise StartError(EXIT_DATA_DIR, str(error)) from error
     except OSError as error:
         raise StartError(EXIT_DATA_DIR, f"cannot read the data directory: {_why(error)}") from error
+    times.stop()
     seconds = time.perf_counter() - start
     gc.freeze()
     gc.enable()
@@ -338,9 +349,13 @@ def _recover(config: Config, screen: Screen) -> Recovered:
     return found
 
 
-async def _serve(config: Config, found: Recovered, sockets: list[socket.socket], screen: Screen) -> int:
+async def _serve(
+    config: Config, found: Recovered, times: LoadTimes, sockets: list[socket.socket], screen: Screen
+) -> int:
     loop = asyncio.get_running_loop()
     server = Server(config, found, loop)
+    times.tell(server.member.metrics, found)
+    server.surveyor.resolve_host_name()
     loop.set_exception_handler(server.on_broken)
     for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, server.stopped.set)
@@ -353,6 +368,7 @@ async def _serve(config: Config, found: Recovered, sockets: list[socket.socket],
             except OSError as error:
                 raise in_use(sock, error) from error
             host, port = sock.getsockname()[:2]
+            server.surveyor.client_port = port
             screen.say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
         server.wake()
         await server.stopped.wait()
@@ -391,6 +407,8 @@ def _open_directories(config: Config, held: list[DirectoryLock]) -> None:
             held.append(lock_directory(log_dir))
     except StorageError as error:
         raise StartError(EXIT_DATA_DIR, str(error)) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {error.filename}: not a directory") from error
     except OSError as error:
         raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {_why(error)}") from error
 
