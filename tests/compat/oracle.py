@@ -181,9 +181,12 @@ class Server:
             self._log = None
 
 
-def apache(version: str) -> Flavour:
-    """Apache ZooKeeper "3.9.3" or "3.8"; OracleMissingError if it cannot be run here."""
-    java = shutil.which("java")
+def apache(version: str, search_path: str | None = None) -> Flavour:
+    """Apache ZooKeeper "3.9.3" or "3.8"; OracleMissingError if it cannot be run here.
+
+    Java is looked for in the directories of `search_path`, those of PATH if it is None.
+    """
+    java = shutil.which("java", path=search_path)
     if java is None:
         raise OracleMissingError(
             "there is no java on the PATH; on Debian: apt-get install default-jre-headless zookeeper"

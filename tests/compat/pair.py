@@ -105,8 +105,10 @@ class Pair:
             told = [{"server": [str(error), *server.log.splitlines()[-3:]]} for server in self._servers]
             return Difference(0, Open(OBSERVER), told[0], told[1], is_fatal=True)
         difference = self._first_difference(steps, *sides)
-        if difference is None or not difference.is_fatal:
-            for side in sides:
+        for side in sides:
+            if difference is not None and difference.is_fatal:
+                side.hang_up()
+            else:
                 side.finish()
         return difference
 

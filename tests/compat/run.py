@@ -37,12 +37,16 @@ class Station:
         self.pings_due = 0
         self.last_xid = 0
         self.waiting: deque[tuple[int, int]] = deque()
+        self._left: list[Link] = []
 
     @property
     def is_open(self) -> bool:
         return self.link is not None and self.link.is_open
 
     def connect(self, address: tuple[str, int]) -> Link:
+        """A new connection; the old one stays open, for the server to find out, until `close`."""
+        if self.link is not None:
+            self._left.append(self.link)
         self.link = Link(address)
         self.pings_due = 0
         self.waiting.clear()
@@ -84,9 +88,14 @@ class Station:
             return SILENT
         return CLOSED if frame is None else frame
 
-    def close(self) -> None:
+    def drop(self) -> None:
         if self.link is not None:
             self.link.close()
+
+    def close(self) -> None:
+        self.drop()
+        for link in self._left:
+            link.close()
 
 
 class Side:
@@ -105,6 +114,7 @@ class Side:
         link.send(wire.frame(wire.connect_request(0, SESSION_TIMEOUT_MS, 0, bytes(16)) + b"\x00"))
         answer = link.receive()
         if answer is None:
+            self._observer.close()
             raise ServerGoneError("the observer's session is refused")
         link.send(self._observer.encode(SUPER, self))
         self.masks = Masks(0)
@@ -134,18 +144,18 @@ class Side:
             outcome["word"] = words.masked(step.word, self.masks, self._ask(step.word))
         return outcome
 
-    def open_links(self) -> set[int]:
-        return {number for number, station in self.stations.items() if station.is_open}
-
     def finish(self) -> None:
         """Close every session of the run, delete every node and hang up."""
         for session_id in dict.fromkeys(self.known_sessions):
             self._close_session(session_id)
         for path in self._paths(b"/"):
             self._ask_observer(wire.DELETE, wire.buf(path) + wire.i32(-1))
+        self._ask_observer(wire.CLOSE_SESSION, b"")
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close every connection, for a server that is beyond cleaning up."""
         for station in (*self.stations.values(), self._observer):
-            if station is self._observer:
-                self._ask_observer(wire.CLOSE_SESSION, b"")
             station.close()
 
     def _act(self, step: Step) -> dict[int, list[bytes | str]]:
@@ -155,7 +165,7 @@ class Side:
         if isinstance(step, Open):
             return {step.link: self._open(station, step)}
         if isinstance(step, Drop):
-            station.close()
+            station.drop()
             return {}
         frames: list[bytes | str] = []
         if isinstance(step, Raw) and step.is_bare:
