@@ -85,11 +85,11 @@ def test_the_parts_of_a_recovery_are_timed_apart(tmp_path: Path) -> None:
     metrics = Metrics(Now(0, 0), nothing_known)
     times.tell(metrics, found)
     assert heard == [("snapshot", 1, 2), ("snapshot", 2, 2), ("log", 5, 0)]
-    assert (2_000_000, 250_000, 3_000_000) == (
+    assert (
         metrics.snap_load_us.sum,
         metrics.txns_load_us.sum,
         metrics.db_init_us.sum,
-    )
+    ) == (2_000_000, 250_000, 3_000_000)
 
 
 def test_a_new_database_loads_no_snapshot(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_a_new_database_loads_no_snapshot(tmp_path: Path) -> None:
     times.stop()
     metrics = Metrics(Now(0, 0), nothing_known)
     times.tell(metrics, found)
-    assert (1, 0, 0) == (metrics.db_init_us.count, metrics.snap_load_us.count, metrics.txns_loaded.count)
+    assert (metrics.db_init_us.count, metrics.snap_load_us.count, metrics.txns_loaded.count) == (1, 0, 0)

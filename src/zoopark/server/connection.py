@@ -364,7 +364,10 @@ class Connection:
             metrics.received += n_frames
             metrics.bytes_received += at
             traffic.received += n_frames
-            self._note_last(xid, op)
+            if xid >= 0 and op != proto.SASL:
+                self.last_op, self.last_xid = op, xid
+            else:
+                self._note_last(chunk, at)
             if n_reads:
                 metrics.reads.n_prompt += n_reads
                 traffic.on_replies(n_reads, 0, now.mono_ms)
@@ -489,12 +492,15 @@ class Connection:
         if rest:
             self.partial.append(rest)
 
-    def _note_last(self, xid: int, op: int) -> None:
-        """What `cons` shows of the last request; those that only prove who somebody is do not count."""
-        if op != proto.AUTH and op != proto.SASL:
-            self.last_op = op
-            if xid >= 0:
-                self.last_xid = xid
+    def _note_last(self, chunk: bytes, end: int) -> None:
+        """What `cons` shows of the last request among these; those that only prove who somebody is do not count."""
+        at = 0
+        while at < end:
+            size, xid, op = proto.FRAME_AND_REQUEST_HEADER.unpack_from(chunk, at)
+            at += 4 + size
+            if op not in (proto.AUTH, proto.SASL):
+                self.last_op = op
+                self.last_xid = xid if xid >= 0 else self.last_xid
 
     def _count_received(self, count: int) -> None:
         self.traffic.received += count
