@@ -41,10 +41,10 @@ MEASURED_METRICS: Final = frozenset(
     f"zk_{name}"
     for name in (
         *("version", "avg_latency", "min_latency", "max_latency", "packets_received", "packets_sent", "uptime"),
-        *("open_file_descriptor_count", "max_file_descriptor_count", "last_client_response_size"),
+        *("open_file_descriptor_count", "max_file_descriptor_count"),
         *("cnt_fsynctime", "cnt_snapshottime", "cnt_readlatency", "cnt_updatelatency", "p99_updatelatency"),
-        *("connection_request_count", "connection_rejected", "stale_sessions_expired", "throttled_ops"),
-        *("avg_node_changed_watch_count", "digest_mismatches_count", "large_requests_rejected"),
+        *("connection_request_count", "connection_rejected", "stale_sessions_expired"),
+        *("avg_node_changed_watch_count", "digest_mismatches_count", "p50_propagation_latency"),
     )
 )
 
