@@ -99,7 +99,10 @@ def reply(payload: bytes, opcode: int, masks: Masks) -> str:
     except ShortError:
         return f"unreadable header {payload.hex()}"
     head = f"reply xid={xid} zxid={masks.zxid(zxid)} err={err}"
-    return f"{head} {body(reader, opcode, masks)}{tail(reader)}".rstrip() if err == 0 else head + tail(reader)
+    if err == 0 or (opcode == wire.MULTI_READ and reader.position < len(payload)):
+        # 3.9 sends what a multiRead has read so far behind the error of a part that is no read
+        return f"{head} {body(reader, opcode, masks)}{tail(reader)}".rstrip()
+    return head + tail(reader)
 
 
 def body(reader: Reader, opcode: int, masks: Masks) -> str:

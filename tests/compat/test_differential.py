@@ -116,5 +116,5 @@ def test_a_pair_is_clean_after_every_sequence(referee: Referee, tmp_path: Path) 
 
 
 def test_a_machine_without_java_is_told_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(oracle.OracleMissingError, match="no java.*apt-get install"):
+    with pytest.raises(oracle.OracleMissingError, match=r"no java.*apt-get install"):
         oracle.apache("3.9.3", search_path=str(tmp_path))
