@@ -60,7 +60,7 @@ def _pairs(data: bytes) -> list[bytes]:
 def _take_pair(quota: QuotaText, pair: bytes) -> bool:
     """Note one `name=number`; whether it is one."""
     name, is_pair, value = pair.partition(b"=")
-    if not is_pair or not re.fullmatch(rb"[+-]?[0-9]+", value):
+    if not is_pair or not re.fullmatch(rb"[+-]?[0-9]{1,19}", value):
         return False
     number = int(value)
     if name == b"count":
