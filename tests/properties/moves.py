@@ -107,3 +107,14 @@ def _moves(session_id: int) -> st.SearchStrategy[Move]:
 
 MOVES: Final = st.sampled_from(SESSIONS).flatmap(_moves)
 HISTORIES: Final = st.lists(MOVES, max_size=30)
+
+_FEW_PATHS = st.sampled_from(["/a", "/a/a", "/a/a/a", "/b"])
+_CREATES = st.builds(Move, st.just("create"), _FEW_PATHS, st.just(b""), st.sampled_from([0, 0, 0, 1, 2]))
+_DELETES = st.builds(Move, st.just("delete"), _FEW_PATHS, number=st.just(-1))
+_CHANGES = st.one_of(
+    st.builds(Move, st.just("set"), _FEW_PATHS, st.binary(max_size=2), st.just(-1)),
+    st.builds(Move, st.just("acl"), _FEW_PATHS, number=st.sampled_from([OPEN, OPEN & ~1, OPEN & ~2])),
+    st.builds(Move, st.just("multi"), parts=st.lists(_CREATES | _DELETES, min_size=1, max_size=3).map(tuple)),
+)
+TURMOIL: Final = st.lists(st.one_of(_CREATES, _CREATES, _DELETES, _CHANGES), min_size=4, max_size=16)
+"""A few nodes that come and go and come again."""

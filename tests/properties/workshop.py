@@ -49,6 +49,7 @@ class Workshop:
         requester = Requester(session_id, identities or [])
         wall_ms = START_MS + self.preparer.zxid + 1
         txn = self.preparer.prepare(requester, len(self.log), request.opcode, body, wall_ms)
+        assert txn is not None, request.text
         self.log.append((self.preparer.zxid, txn))
         self.waiting += 1
         return txn
