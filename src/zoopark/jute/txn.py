@@ -158,6 +158,8 @@ def decode_close_session(reader: Reader) -> list[bytes] | None:
     """The paths to delete; None in logs that do not carry them."""
     if reader.rest() < 4:
         return None
+    if reader.rest() == DIGEST_BYTES and I32.unpack_from(reader.data, reader.position)[0] == DIGEST_VERSION:
+        return None  # only the digest: two paths do not fit into eight bytes
     paths = reader.vector(reader.string)
     return None if paths is None else [require(path) for path in paths]
 
