@@ -97,9 +97,9 @@ def test_close_session(paths: list[bytes]) -> None:
     assert txns.decode_close_session(Reader(body)) == paths
 
 
-@pytest.mark.parametrize("body", [b"", wire.NULL])
+@pytest.mark.parametrize("body", [b"", wire.NULL, txns.pack_digest(0), txns.pack_digest((1 << 64) - 1)])
 def test_a_close_session_that_does_not_say_what_goes(body: bytes) -> None:
-    """Logs of before 3.6, and of servers with closeSessionTxn.enabled=false."""
+    """Logs of before 3.6, and of servers with closeSessionTxn.enabled=false; only a digest may follow."""
     assert txns.decode_close_session(Reader(body)) is None
 
 

@@ -183,11 +183,11 @@ def test_one_server_line_may_say_the_client_port(client_part: str, address: str,
 
 def test_keys_of_later_parts_are_named_in_one_warning() -> None:
     """The owner of an existing zoo.cfg must learn what of it is not in force, once and together."""
-    later = "ssl.keyStore.location=x\nmetricsProvider.httpPort=7000\nadmin.serverPort=8080\nreconfigEnabled=true\n"
+    later = "ssl.keyStore.location=x\nmetricsProvider.httpPort=7000\nadmin.serverPort=8080\nquorumListenOnAllIPs=true\n"
     quiet = "admin.enableServer=false\nsslQuorum=false\nstandaloneEnabled=true\nnio.numWorkerThreads=4\n"
     _, warnings = _load(SMALLEST + later + quiet, {"zookeeper.audit.enable": "true"})
     assert warnings == [
-        "not in force yet: admin.serverPort, metricsProvider.httpPort, reconfigEnabled,"
+        "not in force yet: admin.serverPort, metricsProvider.httpPort, quorumListenOnAllIPs,"
         " ssl.keyStore.location, zookeeper.audit.enable"
     ]
 
