@@ -68,9 +68,21 @@ def test_any_bytes_are_a_value_or_malformed(read: Callable[[Reader], object], da
 def test_a_length_that_lies(size: int) -> None:
     with pytest.raises(Malformed):
         Reader(I32.pack(size) + b"ab").buffer()
+
+
+@pytest.mark.parametrize("count", [3, (1 << 31) - 1])
+def test_a_count_that_lies(count: int) -> None:
+    """It must end where the bytes end, not gather billions of nothing."""
     with pytest.raises(Malformed):
-        reader = Reader(I32.pack(size) + b"ab")
+        reader = Reader(I32.pack(count) + b"ab")
         reader.vector(reader.i32)
+
+
+@pytest.mark.parametrize("count", [-2, -(1 << 31)])
+def test_a_negative_count_holds_nothing(count: int) -> None:
+    """As in Java, whose loop then does not run; only -1 is null."""
+    reader = Reader(I32.pack(count))
+    assert reader.vector(reader.i32) == []
 
 
 def test_a_field_may_be_as_long_as_allowed() -> None:

@@ -64,7 +64,7 @@ def test_passwords_are_those_of_every_server(session_id: int) -> None:
 
 PARTS = [
     ask.create("/a", b"data", opcode=wire.CREATE),
-    ask.create("/b", None, acls=None),
+    ask.create("/b", None, acls=[]),
     ask.create("/c", flags=4, opcode=wire.CREATE_CONTAINER),
     ask.create_ttl("/d", 5000),
     ask.delete("/e"),

@@ -3,27 +3,24 @@
 import pytest
 
 from zoopark.server.authentication import authenticate, is_admitted
-from zoopark.server.config import Config, default_config
+from zoopark.server.config import default_config
 from zoopark.tree.acl import SUPER, Identity
 
 ADDRESS = b"192.0.2.7"
 ADMIN = b"super:admin"
 ADMIN_DIGEST = b"super:xQJmxLMiHGwaqBvst5y6rkB6HQs="
 """The pair that ZooKeeper's guides show."""
-
-
-def _config(**keys: str) -> Config:
-    return default_config("/data", {key.replace("_", "."): text for key, text in keys.items()})
+PLAIN = default_config("/data")
 
 
 def test_an_address_is_its_own_proof() -> None:
     """Whatever the packet says, the identity is where it came from."""
-    assert authenticate(_config(), b"ip", b"10.0.0.1", ADDRESS) == [(b"ip", ADDRESS)]
+    assert authenticate(PLAIN, b"ip", b"10.0.0.1", ADDRESS) == [(b"ip", ADDRESS)]
 
 
 def test_a_password_proves_its_digest() -> None:
     """The id is what an ACL holds: the user and a hash, not the password."""
-    assert authenticate(_config(), b"digest", ADMIN, ADDRESS) == [(b"digest", ADMIN_DIGEST)]
+    assert authenticate(PLAIN, b"digest", ADMIN, ADDRESS) == [(b"digest", ADMIN_DIGEST)]
 
 
 def test_the_super_users_password_proves_both() -> None:
@@ -38,7 +35,7 @@ def test_the_super_users_password_proves_both() -> None:
 def test_nobody_is_super_without_a_super_digest() -> None:
     """An empty setting matches no password."""
     for auth in (b"", b":", b"super:"):
-        proven = authenticate(_config(), b"digest", auth, ADDRESS)
+        proven = authenticate(PLAIN, b"digest", auth, ADDRESS)
         assert proven is not None
         assert all(scheme == b"digest" for scheme, _ in proven)
 
@@ -75,7 +72,7 @@ def test_digest_can_be_turned_off() -> None:
 )
 def test_everything_else_proves_nothing(scheme: bytes, auth: bytes | None) -> None:
     """Above all, nobody becomes super by asking for it."""
-    assert authenticate(_config(), scheme, auth, ADDRESS) is None
+    assert authenticate(PLAIN, scheme, auth, ADDRESS) is None
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("request_", UNREADABLE, ids=lambda request_: request_.text)
 def test_what_cannot_be_read_is_no_transaction(request_: Request) -> None:
-    """Its answer is MARSHALLINGERROR, without a zxid and without a line in the log; a multi takes both, as in Apache."""
+    """Its answer is MARSHALLINGERROR, without a zxid and without a line in the log. Only a multi takes both."""
     preparer = SHOP.preparer
     zxid, digest = preparer.zxid, preparer.view.digest
     assert preparer.prepare(Requester(ME, []), 1, request_.opcode, ask.plain(request_), START_MS) is None
