@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -415,6 +416,18 @@ def test_mntr_is_one_metric_a_line() -> None:
     assert all(re.fullmatch(r"zk_[a-z0-9_]+\t-?\d+(\.\d+)?", line) for line in lines[2:])
     names = [line.split("\t")[0] for line in lines]
     assert sorted(set(names)) == sorted(names)
+
+
+def test_every_metric_is_documented() -> None:
+    """And what is documented as left out is not there."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    there, left_out = page.split("## Metrics")[1].split("### Left out")
+    names = {line.split("\t")[0].removeprefix("zk_") for line in _say(_stand(), b"mntr").splitlines()}
+    plain = {"avg_latency", "min_latency", "max_latency"} & names
+    expected = {name if name in plain else re.sub(r"^(avg|min|max|cnt|sum|p\d+)_(?!file)", "", name) for name in names}
+    tables = [line for line in there.splitlines() if line.startswith("| `")]
+    assert {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])} == expected
+    assert not expected & set(re.findall(r"`(\w+)`", left_out)) - {"auth_failed_count"}
 
 
 @pytest.mark.parametrize(
