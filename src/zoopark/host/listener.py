@@ -49,15 +49,15 @@ class ClientLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         connection, server = self.connection, self.server
-        if connection is None:
+        if connection is None or self.transport is None:
             return
         connection.on_bytes(data, server.now())
         if connection.out:
-            self.write()
-        if server.member.has_effects():
+            self.transport.write(connection.take_out())
+        if connection.accepted != connection.finished or connection.parts.to_close or connection.is_held:
             server.wake()
-        if connection.accepted != connection.finished and connection.has_much_to_do():
-            self.pause()
+            if connection.has_much_to_do():
+                self.pause()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.connection is not None:
@@ -96,10 +96,16 @@ class ClientLink(asyncio.Protocol):
             self.server.paused[self] = None
 
     def resume(self) -> None:
-        """Read on if nothing speaks against it."""
-        if self.is_choked or self.connection is None or self.connection.has_much_to_do():
+        """Go on with what waits for the client to read, then read on, if nothing speaks against it."""
+        connection, transport = self.connection, self.transport
+        if self.is_choked or connection is None or transport is None or transport.is_closing():
             return
-        if self.is_paused and self.transport is not None and not self.transport.is_closing():
+        connection.on_written(self.server.now())
+        if connection.out:
+            self.write()
+        if self.is_choked or connection.has_much_to_do():
+            return
+        if self.is_paused:
             self.is_paused = False
             del self.server.paused[self]
-            self.transport.resume_reading()
+            transport.resume_reading()

@@ -15,7 +15,42 @@ from zoopark.log.txnlog import TxnLog
 
 INLINE_MS: Final = 0.5
 THREAD_MS: Final = 1.0
+IDLE_LOOKS: Final = 3
+MOST_EXPECTED: Final = 64
+FORGET: Final = 0.9
 _WEIGHT: Final = 1 / 16
+
+
+@final
+class Gathering:
+    """Decides whether a batch waits for the next look at the sockets before it is written.
+
+    Clients that wait for their replies send again one after the other, while a batch is written and answered. Written
+    at once, their requests would split into many small batches with a sync each. So a batch waits while it is smaller
+    than the last ones were, and more requests keep coming in; IDLE_LOOKS looks without a new one end it.
+    """
+
+    def __init__(self) -> None:
+        self._expected = 1.0
+        self._seen = 0
+        self._idle = 0
+
+    def may_wait(self, n_entries: int) -> bool:
+        """Whether `n_entries`, all that has come in, should wait for one more look."""
+        if n_entries >= self._expected:
+            return False
+        if n_entries > self._seen:
+            self._seen = n_entries
+            self._idle = 0
+            return True
+        self._idle += 1
+        return self._idle < IDLE_LOOKS
+
+    def on_batch(self, n_entries: int) -> None:
+        """A batch of so many is written now."""
+        self._expected = min(max(n_entries, self._expected * FORGET), MOST_EXPECTED)
+        self._seen = 0
+        self._idle = 0
 
 
 @final

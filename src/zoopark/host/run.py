@@ -25,7 +25,7 @@ from typing import Any, Final, final
 
 from zoopark.errors import StorageError, ZooparkError
 from zoopark.host.listener import ClientLink
-from zoopark.host.logwriter import LogWriter
+from zoopark.host.logwriter import Gathering, LogWriter
 from zoopark.host.ports import PortError, bind, in_use
 from zoopark.host.screen import Screen
 from zoopark.host.snapshotter import Snapshotter, save
@@ -86,6 +86,8 @@ class Server:
         self.log_writer = LogWriter(found.log, self._on_logged, self._on_log_error)
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
         self._chores = ThreadPoolExecutor(1, "purge")
+        self.gathering = Gathering()
+        self._is_turning = False
         self._is_awake = False
         self._is_stopping = False
         self._is_roll_due = False
@@ -114,13 +116,20 @@ class Server:
     def turn(self) -> None:
         """Carry out effects until there are none."""
         self._is_awake = False
+        entries = self.member.pipeline.entries
+        if entries and self.gathering.may_wait(len(entries)) and not self._is_stopping:
+            self.wake()
+            return
+        self._is_turning = True
         while effects := self.member.take():
             for effect in effects:
                 self._carry_out(effect)
+        self._is_turning = False
         if self._is_stopping:
             return
-        for link in list(self.paused):
-            link.resume()
+        if self.paused:
+            for link in list(self.paused):
+                link.resume()
         self._arm()
 
     def fail(self, code: int, text: str) -> None:
@@ -181,6 +190,7 @@ class Server:
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Append):
             if not self.exit_code:
+                self.gathering.on_batch(len(effect.entries))
                 self.log_writer.append(effect.entries)
         elif isinstance(effect, Flush):
             for connection in effect.connections:
@@ -219,7 +229,8 @@ class Server:
         limit_kb = self.config.txn_log_size_limit_kb
         if 0 < limit_kb * 1024 < log.file_bytes:
             log.roll()
-        self.wake()
+        if not self._is_turning:
+            self.wake()
 
     def _roll_if_due(self) -> None:
         """Begin a new log file for a snapshot, but not under a write that another thread is at."""

@@ -190,13 +190,13 @@ def _create_kind(kind: int, reader: Reader, start: int) -> int:
     fields = Reader(reader.data, start)
     fields.buffer()
     fields.buffer()
-    if fields.i32() == -1 and kind != CREATE_TTL:
-        raise NullAcl("a create without an ACL in a multi")
     flags = I32.unpack_from(reader.data, reader.position - (12 if kind == CREATE_TTL else 4))[0]
     if not PERSISTENT_FLAG <= flags <= SEQUENTIAL_TTL_FLAG:
         raise Malformed(f"create flags {flags}")
     if kind == CREATE_TTL:
         return kind
+    if fields.i32() == -1:
+        raise NullAcl("a create without an ACL in a multi")
     if flags in (TTL_FLAG, SEQUENTIAL_TTL_FLAG):
         raise Malformed(f"create flags {flags} without a ttl")
     return CREATE_CONTAINER if flags == CONTAINER_FLAG else kind

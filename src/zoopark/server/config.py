@@ -57,6 +57,7 @@ class Config(Record):
     max_session_timeout_ms: int
     has_local_sessions: bool  # of no effect on one server, as in ZooKeeper
     has_local_sessions_upgrading: bool  # of no effect on one server, as in ZooKeeper
+    is_reconfig_enabled: bool  # which of two errors reconfig gets from one server
     has_close_session_txn: bool  # closeSession transactions carry the paths they delete
     # Where data lies.
     data_dir: str  # snapshots and epochs are in its version-2

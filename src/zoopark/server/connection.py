@@ -40,10 +40,15 @@ WORDS: Final = frozenset(
 ) | {b"\xff\xf4\xff\xfd"}
 CONNECT_REQUEST_BYTES: Final = 44
 NO_ZXID: Final = -1
+LARGE_ANSWER_BYTES: Final = 4096
+MAX_OUT_BYTES: Final = 4 << 20
+"""Of large answers; no more requests are looked at until the client has taken them."""
 UNREADABLE: Final = -1000
 """In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
 
 _FREQUENT_WRITES: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2, proto.DELETE)
+_GET_HEAD: Final = struct.Struct(">iiii")
+"""Frame length, xid, opcode and length of the path."""
 _WRITES: Final = frozenset(
     (
         proto.CREATE,
@@ -101,11 +106,15 @@ class Connection:
         "identities",
         "is_admitted",
         "is_dirty",
+        "is_held",
         "last_op",
         "last_xid",
+        "n_quick",
+        "n_quick_bytes",
         "last_zxid",
         "opened_ms",
         "out",
+        "out_bytes",
         "partial",
         "parts",
         "port",
@@ -125,6 +134,7 @@ class Connection:
         self.opened_ms = now_ms
         self.state = NEW
         self.out: list[bytes] = []
+        self.out_bytes = 0
         self.partial: list[bytes] = []
         self.identities: list[Identity] = [(b"ip", address.encode())]
         self.requester = Requester(0, self.identities)
@@ -138,11 +148,26 @@ class Connection:
         self.last_op = 0
         self.last_xid = -1
         self.last_zxid = -1
+        self.n_quick = 0
+        self.n_quick_bytes = 0
         self.is_dirty = False
+        self.is_held = False
         self.is_admitted = is_admitted(parts.config, self.identities)
 
     def on_bytes(self, chunk: bytes, now: Now) -> None:
         """Bytes came in; any bytes in any pieces."""
+        if (
+            self.accepted == self.finished
+            and self.state == OPEN
+            and len(chunk) >= 17
+            and not (self.partial or self.waiting)
+        ):
+            size, xid, op, path_bytes = _GET_HEAD.unpack_from(chunk)
+            if op == proto.GET_DATA and size == path_bytes + 13 and size + 4 == len(chunk) and self.is_admitted:
+                answer = self.parts.tree.answers.get(chunk[16:-1])
+                if answer is not None and chunk[-1] == 0:
+                    self._answer_quickly(xid, answer, size, now)
+                    return
         if self.partial:
             self.partial.append(chunk)
             if self.state == OPENING or not self._has_frame():
@@ -156,9 +181,34 @@ class Connection:
         elif self.state == OPENING:
             self.partial.append(chunk)
 
+    def settle_counts(self) -> None:
+        """Count what was answered quickly where everything is counted."""
+        n_quick, n_bytes = self.n_quick, self.n_quick_bytes
+        if n_quick:
+            self.n_quick = self.n_quick_bytes = 0
+            metrics, traffic = self.parts.metrics, self.traffic
+            metrics.received += n_quick
+            metrics.bytes_received += n_bytes
+            metrics.reads.n_prompt += n_quick
+            traffic.received += n_quick
+            traffic.on_replies(n_quick, 0, self.session.heard_ms if self.session is not None else 0)
+
+    def _answer_quickly(self, xid: int, answer: bytes, size: int, now: Now) -> None:
+        """One getData alone in its chunk, with nothing before it, whose answer is at hand: the most frequent case."""
+        session = self.session
+        assert session is not None
+        session.heard_ms = now.mono_ms
+        zxid = self.parts.tree.last_zxid
+        self.last_op, self.last_xid, self.last_zxid = proto.GET_DATA, xid, zxid
+        self.n_quick += 1
+        self.n_quick_bytes += size + 4
+        self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, errors.OK) + answer)
+
     def on_outcome(self, xid: int, op: int, outcome: Outcome, now: Now) -> None:
         """A write of this connection is applied, the first one that was not finished."""
         self.finished += 1
+        if self.state == CLOSING:
+            return
         if op == proto.CREATE_SESSION:
             self._on_session_created(now)
             return
@@ -217,17 +267,28 @@ class Connection:
         out = self.out
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        self.out_bytes = 0
         return data
+
+    def on_written(self, now: Now) -> None:
+        """The client has taken what was written: go on with what was held back for that."""
+        if self.is_held and self.state == OPEN:
+            self.is_held = False
+            self._serve_waiting(now)
+            if self.partial and not self.is_held:
+                self.on_bytes(b"", now)
 
     def n_outstanding(self) -> int:
         """Requests that came in and are not answered."""
         return self.accepted - self.finished + len(self.waiting)
 
     def has_much_to_do(self) -> bool:
-        """Whether the host should stop reading until some of it is done."""
+        """Whether the host should stop reading until some of it is done, or until the client has read."""
         limit = self.parts.config.global_outstanding_limit
         if self.state == OPENING:
             return sum(map(len, self.partial)) > self.parts.config.jute_max_buffer_bytes
+        if self.is_held:
+            return True
         n_outstanding = self.n_outstanding()
         return n_outstanding > limit or (n_outstanding > 0 and len(self.parts.pipeline.pending) > limit)
 
@@ -347,7 +408,7 @@ class Connection:
             n_frames += 1
             body = chunk[at + 12 : stop]
             at = stop
-            if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted:
+            if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted and not self.waiting:
                 n_reads += 1
                 self._answer_get(xid, body)
             elif op in _FREQUENT_WRITES and self.is_admitted:
@@ -359,6 +420,9 @@ class Connection:
                 self._on_request(xid, op, body, now)
                 if self.state != OPEN:
                     break
+            if self.out_bytes > MAX_OUT_BYTES:
+                self.is_held = True
+                break
         if n_frames:
             metrics, traffic = self.parts.metrics, self.traffic
             metrics.received += n_frames
@@ -406,7 +470,7 @@ class Connection:
 
     def _take_read(self, xid: int, op: int, body: bytes, now: Now) -> None:
         """Answer a read now, or once the writes before it are finished."""
-        if self.accepted == self.finished:
+        if self.accepted == self.finished and not self.waiting:
             self._answer(xid, op, body)
             self._count_reads(1, 0, now)
         else:
@@ -443,8 +507,12 @@ class Connection:
 
     def _serve_waiting(self, now: Now) -> None:
         """Answer the reads whose writes are finished."""
-        while self.waiting and self.waiting[0][0] <= self.finished and self.state == OPEN:
-            _, xid, op, body, came_ms = self.waiting.popleft()
+        waiting = self.waiting
+        while waiting and waiting[0][0] <= self.finished and self.state == OPEN:
+            if self.out_bytes > MAX_OUT_BYTES:
+                self.is_held = True
+                break
+            _, xid, op, body, came_ms = waiting.popleft()
             self._answer(xid, op, body)
             self._count_reads(1, now.mono_ms - came_ms, now)
 
@@ -459,6 +527,8 @@ class Connection:
             zxid = self.parts.tree.last_zxid
             self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, errors.OK))
             self.out.append(answer)
+            if len(answer) > LARGE_ANSWER_BYTES:
+                self.out_bytes += len(answer)
 
     def _answer(self, xid: int, op: int, body: bytes) -> None:
         reads, zxid = self.parts.reads, self.parts.tree.last_zxid
@@ -487,6 +557,8 @@ class Connection:
     def _reply(self, xid: int, zxid: int, err: int, body: bytes) -> None:
         self.last_zxid = zxid
         self.out.append(proto.encode_reply(xid, zxid, err, body))
+        if len(body) > LARGE_ANSWER_BYTES:
+            self.out_bytes += len(body)
 
     def _keep(self, rest: bytes) -> None:
         if rest:

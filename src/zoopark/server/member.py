@@ -101,6 +101,7 @@ class Member:
             self._n_by_address[connection.address] = left
         else:
             del self._n_by_address[connection.address]
+        connection.settle_counts()
         connection.state = CLOSING
         connection.waiting.clear()
         self.tree.watches.leave(connection.connection_id)

@@ -18,7 +18,6 @@ LATER_IN_FILE: Final[dict[str, tuple[str, ...]]] = {
     "electionAlg": ("3",),
     "peerType": ("participant",),
     "standaloneEnabled": ("true",),
-    "reconfigEnabled": _OFF,
     "quorumListenOnAllIPs": _OFF,
     "observerMasterPort": ("0",),
     "syncEnabled": ("true",),

@@ -314,8 +314,7 @@ class Preparer:
         for _ in range(3):
             reader.string()
         reader.i64()
-        is_enabled = self.config.properties.get("zookeeper.reconfigEnabled", "").lower() == "true"
-        raise RefusedError(errors.UNIMPLEMENTED if is_enabled else errors.RECONFIG_DISABLED)
+        raise RefusedError(errors.UNIMPLEMENTED if self.config.is_reconfig_enabled else errors.RECONFIG_DISABLED)
 
     def _require_session(self) -> None:
         session = self._open_sessions.get(self._requester.session_id)
@@ -344,19 +343,18 @@ class Preparer:
             raise RefusedError(errors.BAD_ARGUMENTS)
 
     def _require_quota(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
+        """Refuse what goes over a hard limit, as far as the usage is counted: by what is applied."""
         subject = self.tree.quotas.nearest(path)
         limits_node = self.tree.nodes.get(quotas.limits_path(subject)) if subject else None
-        stats_node = self.tree.nodes.get(quotas.stats_path(subject)) if subject else None
-        if limits_node is None or stats_node is None:
+        if subject is None or limits_node is None:
             return
         try:
             limits = quotas.parse_quota_strictly(limits_node.data)
         except ValueError:
             raise RefusedError(errors.MARSHALLING_ERROR) from None
-        usage = quotas.parse_quota(stats_node.data)
-        usage.count += grown_count
-        usage.bytes += grown_bytes
-        if quotas.is_exceeded(limits, usage):
+        stats_node = self.tree.nodes.get(quotas.stats_path(subject))
+        usage = quotas.parse_quota(stats_node.data) if stats_node is not None else None
+        if usage is not None and quotas.is_exceeded(limits, usage, grown_bytes, grown_count):
             raise RefusedError(errors.QUOTA_EXCEEDED)
 
     def _expanded_acl(self, encoded: bytes) -> Acl:

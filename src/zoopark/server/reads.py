@@ -28,6 +28,7 @@ RECURSIVE_WATCHER: Final = 5
 REPLAYED_ZXID: Final = -1
 _ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\ufffd".encode()
+MAX_ANSWER_BYTES: Final = 1024
 NULL_PATH: Final = b"\x00"
 
 
@@ -72,19 +73,22 @@ class Reads:
         """The body of the reply to getData."""
         path_end = 4 + I32.unpack_from(body)[0]
         path = body[4:path_end]
-        node = self.tree.nodes.get(path)
-        if node is None:
+        answer = self.tree.answers.get(path)
+        if answer is None:
             if path_end < 4:
                 raise Malformed("a path of negative length")
-            node = self._require_node(path, len(body) - path_end)
-        if not node.acl.world & acls.READ:
-            self._require_permission(node, acls.READ, requester)
+            answer = self._get_data(requester, path, len(body) - path_end)
         if body[path_end]:
             self.tree.watches.data.add(path, watcher, watches.STANDARD)
-        data = node.data
-        if data is None:
-            return pack_buffer(None) + self.tree.wire_stat(node)
-        return I32.pack(len(data)) + data + self.tree.wire_stat(node)
+        return answer
+
+    def _get_data(self, requester: Requester, path: bytes, rest: int) -> bytes:
+        node = self._require_node(path, rest)
+        self._require_permission(node, acls.READ, requester)
+        answer = pack_buffer(node.data) + self.tree.wire_stat(node)
+        if node.acl.world & acls.READ and len(answer) <= MAX_ANSWER_BYTES and path:
+            self.tree.keep_answer(path, answer, self.config.max_response_cache_size)
+        return answer
 
     def multi_read(self, requester: Requester, body: bytes) -> tuple[int, bytes]:
         """(err, body) of the reply to multiRead: each read on its own, none registers a watch.

@@ -37,6 +37,7 @@ class SessionTracker:
         self.by_id: dict[int, Session] = {}
         self.buckets: dict[int, dict[int, Session]] = {}
         self._next_id = first_id
+        self._next_due_ms: int | None = None
 
     def new_id(self) -> int:
         """An id that no session has. The most negative one is skipped: it marks containers."""
@@ -74,11 +75,12 @@ class SessionTracker:
                 else:
                     session.is_closing = True
                     expired.append(session)
+        self._next_due_ms = min(self.buckets) if self.buckets else None
         return expired
 
     def deadline(self) -> int | None:
         """When the next bucket comes due."""
-        return min(self.buckets) if self.buckets else None
+        return self._next_due_ms
 
     def expiry_ms(self, session: Session) -> int:
         """When a session expires unless it is heard of again."""
@@ -88,7 +90,10 @@ class SessionTracker:
         return ((session.heard_ms + session.timeout_ms) // self.tick_ms + 1) * self.tick_ms
 
     def _file(self, session: Session) -> None:
-        self.buckets.setdefault(self._due_ms(session), {})[session.session_id] = session
+        due_ms = self._due_ms(session)
+        self.buckets.setdefault(due_ms, {})[session.session_id] = session
+        if self._next_due_ms is None or due_ms < self._next_due_ms:
+            self._next_due_ms = due_ms
 
 
 def first_session_id(server_id: int, wall_ms: int) -> int:

@@ -227,6 +227,7 @@ SETTINGS: Final = (
     Setting(FILE, "max_session_timeout_ms", "maxSessionTimeout", _SESSION_MS, None),
     Setting(FILE, "has_local_sessions", "localSessionsEnabled", _TRUTH, False),
     Setting(FILE, "has_local_sessions_upgrading", "localSessionsUpgradingEnabled", _TRUTH, False),
+    Setting(FILE, "is_reconfig_enabled", "reconfigEnabled", _TRUTH, False),
     Setting(PROPERTY, "has_close_session_txn", "closeSessionTxn.enabled", _TRUTH, True),
     # Where data lies.
     Setting(FILE, "data_dir", "dataDir", Text("a directory"), None),
@@ -257,7 +258,7 @@ SETTINGS: Final = (
     Setting(JVM, "container_check_interval_ms", "znode.container.checkIntervalMs", _MS, 60_000),
     Setting(JVM, "container_max_per_minute", "znode.container.maxPerMinute", Whole("znodes", 1), 10_000),
     Setting(JVM, "container_max_never_used_ms", "znode.container.maxNeverUsedIntervalMs", _LONG_MS, 0),
-    Setting(PROPERTY, "max_response_cache_size", "maxResponseCacheSize", _CACHE, 400),
+    Setting(PROPERTY, "max_response_cache_size", "maxResponseCacheSize", _CACHE, 10_000),
     Setting(PROPERTY, "max_get_children_response_cache_size", "maxGetChildrenResponseCacheSize", _CACHE, 400),
     # Sizes and back-pressure.
     Setting(JVM, "jute_max_buffer_bytes", "jute.maxbuffer", _BYTES, 1_048_575),

@@ -115,6 +115,8 @@ class Words:
 
     def answer(self, chunk: bytes, now: Now) -> bytes:
         """The text for the word that the chunk starts with; bytes behind it matter to `stmk` only."""
+        for connection in self.connections.values():
+            connection.settle_counts()
         word = chunk[:4]
         name = "telnet close" if word == TELNET_CLOSE else word.decode("latin-1")
         if not self._is_allowed(name):

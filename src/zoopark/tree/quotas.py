@@ -74,9 +74,10 @@ def _take_pair(quota: QuotaText, pair: bytes) -> bool:
     return True
 
 
-def is_exceeded(limits: QuotaText, usage: QuotaText) -> bool:
-    """Whether the usage is over a hard limit."""
-    return _is_over(usage.count, limits.count_hard_limit) or _is_over(usage.bytes, limits.byte_hard_limit)
+def is_exceeded(limits: QuotaText, usage: QuotaText, grown_bytes: int, grown_count: int) -> bool:
+    """Whether growth by so much puts the usage over a hard limit; what does not change is not looked at."""
+    is_count_over = grown_count != 0 and _is_over(usage.count + grown_count, limits.count_hard_limit)
+    return is_count_over or (grown_bytes != 0 and _is_over(usage.bytes + grown_bytes, limits.byte_hard_limit))
 
 
 @final

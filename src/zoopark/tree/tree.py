@@ -52,6 +52,7 @@ class Tree:
         self.quotas = quotas.QuotaPaths()
         self.watches = Watches()
         self.fired: list[Fired] = []
+        self.answers: dict[bytes, bytes] = {}
         self.last_zxid = 0
         self.digest = 0
         self.data_bytes = 0
@@ -116,6 +117,13 @@ class Tree:
             kept = stats.without_owner(kept)
         return stats.wire_stat(kept, len(data) if data else 0, len(children) if children else 0)
 
+    def keep_answer(self, path: bytes, answer: bytes, limit: int) -> None:
+        """Remember what a reader of this node is told until the node changes; at most `limit` answers are kept."""
+        if len(self.answers) >= limit:
+            self.answers.clear()
+        if limit > 0:
+            self.answers[path] = answer
+
     def load_node(self, path: bytes, node: Znode) -> None:
         """Put in a node from a snapshot; its parent must be there already (but for the root)."""
         self.nodes[path] = node
@@ -131,7 +139,7 @@ class Tree:
 
     def clear(self) -> None:
         """Forget every node and session, before a snapshot is loaded."""
-        self.nodes, self.sessions, self.ephemerals = {}, {}, {}
+        self.nodes, self.sessions, self.ephemerals, self.answers = {}, {}, {}, {}
         self.containers, self.ttls, self.acls = {}, {}, AclTable()
         self.quotas = quotas.QuotaPaths()
         self.digest = self.data_bytes = self.last_zxid = 0
@@ -189,6 +197,7 @@ class Tree:
         if node is None:
             return errors.NO_NODE, path, None, None
         old_data, old_stat = node.data, node.stat
+        self.answers.pop(path, None)
         node.stat = stats.after_set(old_stat, at[0], at[1], version)
         node.data = data
         grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
@@ -260,6 +269,7 @@ class Tree:
         for child in list(node.children or ()):
             self._delete(child, zxid)
         del self.nodes[path]
+        self.answers.pop(path, None)
         if parent.children:
             parent.children.pop(path, None)
         self._unindex(path, stats.owner_of(node.stat))
@@ -283,6 +293,7 @@ class Tree:
         node = self.nodes.get(path)
         if node is None:
             return errors.NO_NODE, path, None, None
+        self.answers.pop(path, None)
         old_acl = node.acl
         node.acl = self.acls.intern(encoded)
         self.acls.release(old_acl)
@@ -311,6 +322,7 @@ class Tree:
         return errors.OK, b"", None, outcomes
 
     def _change_stat(self, path: bytes, node: Znode, stat: bytes) -> None:
+        self.answers.pop(path, None)
         if self._is_counting and not path.startswith(_UNCOUNTED):
             change = node_digest(path, node.data, stat) - node_digest(path, node.data, node.stat)
             self.digest = self.digest + change & DIGEST_MASK
@@ -385,20 +397,21 @@ class Tree:
             count += 1
             size_bytes += node.data_length()
             waiting.extend(node.children or ())
-        self._set_usage(stats_node, quotas.QuotaText(count, size_bytes))
+        self._set_usage(subject, stats_node, quotas.QuotaText(count, size_bytes))
 
     def _count_usage(self, path: bytes, grown_bytes: int, grown_count: int) -> None:
         subject = self.quotas.nearest(path)
         stats_node = self.nodes.get(quotas.stats_path(subject)) if subject else None
-        if stats_node is None:
+        if subject is None or stats_node is None:
             return
         usage = quotas.parse_quota(stats_node.data)
         usage.count += grown_count
         usage.bytes += grown_bytes
-        self._set_usage(stats_node, usage)
+        self._set_usage(subject, stats_node, usage)
 
-    def _set_usage(self, stats_node: Znode, usage: quotas.QuotaText) -> None:
+    def _set_usage(self, subject: bytes, stats_node: Znode, usage: quotas.QuotaText) -> None:
         text = usage.encode()
+        self.answers.pop(quotas.stats_path(subject), None)
         self.data_bytes += len(text) - stats_node.data_length()
         stats_node.data = text
 
