@@ -73,6 +73,10 @@ BAD_ACLS: Final[tuple[tuple[Acl, ...] | None, ...]] = (
     (Acl(1, "world", "anyone"), Acl(31, "x509", "CN=a")),
 )
 DATA: Final = (b"", b"x", b"0123456789", None, b"\xff\x00", b"y" * 300)
+WRITES: Final = (
+    *(wire.CREATE, wire.CREATE2, wire.CREATE_CONTAINER, wire.CREATE_TTL, wire.DELETE, wire.SET_DATA, wire.MULTI),
+    wire.RECONFIG,
+)
 SLOTS: Final = (2**31 - 1, -(2**31), -2, 100)
 
 
@@ -81,6 +85,7 @@ class Generator:
 
     def __init__(self, random: Random) -> None:
         self._random = random
+        self._has_quotas = random.random() < 0.5
         self._makers: list[Callable[[], Request]] = []
         for weight, maker in self._weights():
             self._makers += [maker] * weight
@@ -111,7 +116,7 @@ class Generator:
             (2, self._auth),
             (1, ask.who_am_i),
             (1, ask.ping),
-            (6, self._quota),
+            (6 if self._has_quotas else 0, self._quota),
             (1, lambda: ask.reconfig(None, None, None)),
             (1, ask.close_session),
         ]
@@ -137,19 +142,26 @@ class Generator:
         if dice < 0.13:
             return Send(link, (self._request(),), self._random.randint(1, 9))
         if dice < 0.23:
-            count = self._random.randint(2, 8)
-            return Send(link, tuple(self._quiet() for _ in range(count)), self._random.choice((0, 0, 0, 7)))
+            return Send(link, self._burst(), self._random.choice((0, 0, 0, 7)))
         return Send(link, (self._request(),))
 
     def _request(self) -> Request:
         return self._random.choice(self._makers)()
 
-    def _quiet(self) -> Request:
-        """A request that may stand in a burst: not those that Apache answers out of order or hangs up after."""
-        while True:
-            request = self._request()
-            if request.opcode not in (wire.AUTH, wire.CLOSE_SESSION):
-                return request
+    def _burst(self) -> tuple[Request, ...]:
+        """Requests sent without waiting.
+
+        Left out is what a real server answers out of order or hangs up after, and what it decides by a state it may not
+        have reached yet: an ACL just set, a quota just used or changed. Where there are quotas, only the last writes.
+        """
+        wanted = self._random.randint(2, 8)
+        unfit = (wire.AUTH, wire.CLOSE_SESSION, wire.SET_ACL)
+        fit = [request for request in (self._request() for _ in range(wanted * 3)) if request.opcode not in unfit]
+        if not self._has_quotas:
+            return tuple(fit[:wanted])
+        writes = [request for request in fit if request.opcode in WRITES]
+        reads = [request for request in fit if request.opcode not in WRITES]
+        return (*reads[:wanted], *writes[:1])
 
     def _strange(self) -> Request:
         opcode = self._random.choice((wire.CHECK, 0, 10, 23, 108, -1, -2, -12, 99, 1000, 2**31 - 1))
