@@ -396,6 +396,8 @@ class Connection:
         at, end, limit = 0, len(chunk), self.parts.config.jute_max_buffer_bytes
         session = self.session
         assert session is not None
+        if session.connection != self.connection_id:
+            return  # it has moved to another connection, and this one is about to be closed
         session.heard_ms = now.mono_ms
         unpack = proto.FRAME_AND_REQUEST_HEADER.unpack_from
         submit = self.parts.pipeline.submit
