@@ -488,7 +488,6 @@ class Connection:
             return
         proven = authenticate(self.parts.config, scheme or b"", auth, self.address.encode())
         if proven is None:
-            self.parts.metrics.auth_failed += 1
             self._reply(xid, 0, errors.AUTH_FAILED, b"")
             self.close(f"authentication failed, scheme {scheme!r}")
             return

@@ -127,7 +127,7 @@ class Reads:
             for path in wanted:
                 event = self._rearm(kind, require(path), watcher, zxid)
                 if event:
-                    events.append(proto.encode_event(event, require(path), REPLAYED_ZXID))
+                    events.append(proto.encode_event(event, java_text(require(path)), REPLAYED_ZXID))
         return events
 
     def _rearm(self, kind: int, path: bytes, watcher: int, zxid: int) -> int:
