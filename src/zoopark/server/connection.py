@@ -290,7 +290,7 @@ class Connection:
         if self.is_held:
             return True
         n_outstanding = self.n_outstanding()
-        return n_outstanding > limit or (n_outstanding > 0 and len(self.parts.pipeline.pending) > limit)
+        return n_outstanding > limit or (n_outstanding > 0 and self.parts.pipeline.is_full(limit))
 
     def _has_frame(self) -> bool:
         """Whether the pieces hold at least one whole frame, or show that there will never be one."""

@@ -6,10 +6,13 @@ What it must never do: let a transaction be applied, or its request be answered,
 """
 
 from collections import deque
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from zoopark.record import Now
 from zoopark.server.prepare import Preparer, Requester
+
+MAX_PENDING_BYTES: Final = 32 << 20
+"""Of transactions on their way to the disk; with more, connections that wait for one are not read from."""
 
 Pending: TypeAlias = tuple[int, int, int, int, bytes, int]
 """(zxid, connection id or 0, xid, opcode, transaction, when its request came in)."""
@@ -27,6 +30,7 @@ class Pipeline:
         self.preparer = preparer
         self.entries: list[tuple[int, bytes]] = []
         self.pending: deque[Pending] = deque()
+        self.pending_bytes = 0
 
     def submit(self, requester: Requester, connection: int, xid: int, op: int, body: bytes, now: Now) -> bool:
         """Take up a write request; `connection` is the id of the one to answer, 0 for nobody.
@@ -40,7 +44,12 @@ class Pipeline:
         zxid = preparer.zxid
         self.entries.append((zxid, txn))
         self.pending.append((zxid, connection, xid, op, txn, now.mono_ms))
+        self.pending_bytes += len(txn)
         return True
+
+    def is_full(self, limit: int) -> bool:
+        """Whether more than `limit` writes, or MAX_PENDING_BYTES of them, wait for the disk."""
+        return len(self.pending) > limit or self.pending_bytes > MAX_PENDING_BYTES
 
     def take_entries(self) -> list[tuple[int, bytes]]:
         """The transactions to append now, in order."""
@@ -54,8 +63,10 @@ class Pipeline:
         if pending and pending[-1][0] <= zxid:
             logged = list(pending)
             pending.clear()
+            self.pending_bytes = 0
             return logged
         logged = []
         while pending and pending[0][0] <= zxid:
             logged.append(pending.popleft())
+            self.pending_bytes -= len(logged[-1][4])
         return logged

@@ -29,6 +29,7 @@ REPLAYED_ZXID: Final = -1
 _ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\ufffd".encode()
 MAX_ANSWER_BYTES: Final = 1024
+MAX_MULTI_READS: Final = 16
 NULL_PATH: Final = b"\x00"
 
 
@@ -93,9 +94,11 @@ class Reads:
     def multi_read(self, requester: Requester, body: bytes) -> tuple[int, bytes]:
         """(err, body) of the reply to multiRead: each read on its own, none registers a watch.
 
-        A read that cannot be understood ends the reply with what was read before it, under the error's code.
+        A read that cannot be understood ends the reply with what was read before it, under the error's code. A reply
+        that grows beyond MAX_MULTI_READS times jute.maxbuffer is refused: no client could take it.
         """
         parts: list[bytes] = []
+        room = MAX_MULTI_READS * self.config.jute_max_buffer_bytes
         operations = proto.read_multi(Reader(body))
         err = errors.OK
         for op, start, end in operations:
@@ -108,11 +111,14 @@ class Reads:
                 else:
                     answer = self.answer(requester, 0, op, unwatched)
                 parts.append(proto.encode_multi_part(op, errors.OK, answer))
+                room -= len(answer)
             except RefusedError as refusal:
                 parts.append(proto.encode_multi_part(-1, refusal.err, I32.pack(refusal.err)))
             except Malformed:
                 err = errors.MARSHALLING_ERROR
                 break
+            if room < 0:
+                raise RefusedError(errors.MARSHALLING_ERROR)
         return err, b"".join(parts) + proto.MULTI_END
 
     def set_watches(self, watcher: int, op: int, body: bytes) -> list[bytes]:
