@@ -22,7 +22,13 @@ OWNER_AT: Final = 52
 COUNTS: Final = Struct(">ii")
 _I32: Final = Struct(">i")
 _I64: Final = Struct(">q")
-_TIME_VERSION: Final = Struct(">qi")
+_AROUND_SET: Final = Struct("8s8x16s12x16s")
+_SET: Final = Struct(">8sq16sqi16s")
+_AROUND_CHILD: Final = Struct("16s8x20s4x12s")
+_CHILD: Final = Struct(">16sq20si12s")
+_WIRE_PARTS: Final = Struct("16s8s36s")
+_STAT_REPLY: Final = Struct(">iiqi16s36sii8s")
+_STAT_REPLY_BYTES: Final = 84
 _PLAIN_TAIL: Final = bytes(16)
 
 
@@ -67,12 +73,14 @@ def mtime_of(stat: bytes) -> int:
 
 def after_set(stat: bytes, zxid: int, time_ms: int, version: int) -> bytes:
     """The kept Stat once transaction `zxid` has set the data, which then has `version`."""
-    return stat[:8] + _I64.pack(zxid) + stat[16:32] + _TIME_VERSION.pack(time_ms, version) + stat[44:]
+    czxid, pzxid_ctime, rest = _AROUND_SET.unpack(stat)
+    return _SET.pack(czxid, zxid, pzxid_ctime, time_ms, version, rest)
 
 
 def after_child_created(stat: bytes, zxid: int, cversion: int) -> bytes:
     """The kept Stat of a parent once transaction `zxid` has created its `cversion`-th child."""
-    return stat[:16] + _I64.pack(zxid) + stat[24:44] + _I32.pack(cversion) + stat[48:]
+    czxid_mzxid, times_version, rest = _AROUND_CHILD.unpack(stat)
+    return _CHILD.pack(czxid_mzxid, zxid, times_version, cversion, rest)
 
 
 def after_child_deleted(stat: bytes, zxid: int) -> bytes:
@@ -100,6 +108,12 @@ def is_plain(stat: bytes) -> bool:
 def plain_wire_stat(stat: bytes, data_length: int) -> bytes:
     """`wire_stat` of a plain node."""
     return stat[:16] + stat[24:] + COUNTS.pack(data_length, 0) + stat[16:24]
+
+
+def plain_stat_reply(xid: int, zxid: int, stat: bytes, data_length: int) -> bytes:
+    """A whole framed reply that holds nothing but the Stat of a plain node: the answer to setData."""
+    head, pzxid, rest = _WIRE_PARTS.unpack(stat)
+    return _STAT_REPLY.pack(_STAT_REPLY_BYTES, xid, zxid, 0, head, rest, data_length, 0, pzxid)
 
 
 def without_owner(stat: bytes) -> bytes:

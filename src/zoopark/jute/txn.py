@@ -34,8 +34,7 @@ CREATE_TTL: Final = 21
 HEADER: Final = Struct(">qiqqi")
 HEADER_BYTES: Final = 32
 ZXID_AT: Final = 12
-ZXID_AND_TYPE: Final = Struct(">qqi")
-"""Zxid, time and type, from ZXID_AT on."""
+TYPE_AT: Final = 28
 DIGEST: Final = Struct(">iQ")
 DIGEST_BYTES: Final = 12
 DIGEST_VERSION: Final = 2

@@ -19,6 +19,7 @@ from typing import Final, final
 from zoopark import errors
 from zoopark.errors import Malformed
 from zoopark.jute import proto, txn
+from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, Reader, pack_buffer
 from zoopark.record import Now
 from zoopark.server.authentication import authenticate, is_admitted
@@ -213,6 +214,13 @@ class Connection:
             self._on_session_created(now)
             return
         err, path, node, parts = outcome
+        zxid = self.parts.tree.last_zxid
+        self.last_zxid = zxid
+        if op == proto.SET_DATA and node is not None and not node.children and stats.is_plain(node.stat):
+            self.out.append(stats.plain_stat_reply(xid, zxid, node.stat, len(node.data) if node.data else 0))
+            if self.waiting:
+                self._serve_waiting(now)
+            return
         if err != errors.OK:
             self.last_op = 0
             body = b""
@@ -228,8 +236,6 @@ class Connection:
             body = b"".join([_pack_part(part) for part in parts]) + proto.MULTI_END
         else:
             body = b""
-        zxid = self.parts.tree.last_zxid
-        self.last_zxid = zxid
         self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err))
         self.out.append(body)
         if op == proto.CLOSE_SESSION:

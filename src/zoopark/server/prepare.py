@@ -28,6 +28,7 @@ from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, ORDINARY
 from zoopark.tree.tree import Tree
 
 ANY_VERSION: Final = -1
+MAX_VERSION: Final = 0x7FFFFFFF
 _EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
 _SEQUENTIAL_FLAGS: Final = (proto.SEQUENTIAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
@@ -89,7 +90,10 @@ class Preparer:
         self._requester = requester
         self._time_ms = wall_ms
         try:
-            kind, record = self._change(op, body)
+            if op == proto.SET_DATA:
+                kind, record = op, self._set_data(body)
+            else:
+                kind, record = self._change(op, body)
         except RefusedError as refusal:
             kind, record = txns.ERROR, I32.pack(refusal.err)
         except (Malformed, struct.error):
@@ -110,7 +114,6 @@ class Preparer:
         Raises RefusedError, or, before anything is changed, Malformed or struct.error for a record that cannot be read.
         """
         if op == proto.SET_DATA:
-            self._require_session()
             return op, self._set_data(body)
         if op in _CREATES:
             return op, self._create(op, body)
@@ -143,6 +146,9 @@ class Preparer:
             self._read_null_path(body)
         if data_size < -1:
             raise Malformed("a field of negative length")
+        session = self._open_sessions.get(self._requester.session_id)
+        if session is None or session.is_closing:
+            raise RefusedError(errors.SESSION_EXPIRED)
         path = body[4:path_end]
         view = self.view
         head = view.find(path)
@@ -153,7 +159,10 @@ class Preparer:
         if self._is_quota_enforced:
             self._require_quota(path, max(data_size, 0) - head.data_length, 0)
         stat = head.stat
-        version = _next_version(stats.version_of(stat), expected)
+        version = unpack(stat, stats.VERSION_AT)[0]
+        if expected not in (ANY_VERSION, version):
+            raise RefusedError(errors.BAD_VERSION)
+        version = version + 1 if version != MAX_VERSION else -MAX_VERSION - 1
         data = body[path_end + 4 : data_end]
         view.change_data(path, head, data, stats.after_set(stat, self.zxid, self._time_ms, version))
         return body[:data_end] + I32.pack(version)

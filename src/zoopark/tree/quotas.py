@@ -85,21 +85,21 @@ class QuotaPaths:
     """The paths that have a quota."""
 
     def __init__(self) -> None:
-        self._paths: dict[bytes, None] = {}
+        self.paths: dict[bytes, None] = {}
 
     def add(self, path: bytes) -> None:
-        self._paths[path] = None
+        self.paths[path] = None
 
     def remove(self, path: bytes) -> None:
-        self._paths.pop(path, None)
+        self.paths.pop(path, None)
 
     def is_empty(self) -> bool:
-        return not self._paths
+        return not self.paths
 
     def nearest(self, path: bytes) -> bytes | None:
         """The longest path with a quota that is `path` or an ancestor of it, the root left out."""
         while len(path) > 1:
-            if path in self._paths:
+            if path in self.paths:
                 return path
             path = path[: path.rfind(b"/")]
         return None
