@@ -48,7 +48,10 @@ class Reply:
 
 
 class Peer:
-    """The client's end of one connection; `frames` gathers what came, `why` is set once the server hung up."""
+    """The client's end of one connection; `frames` gathers what came, `why` is set once the server hung up.
+
+    `is_greeted` and `session_id` are for those who read the answer to the greeting.
+    """
 
     def __init__(self, stand: "Stand", connection: Connection) -> None:
         self.stand = stand
@@ -56,6 +59,7 @@ class Peer:
         self.frames: list[bytes] = []
         self.why: str | None = None
         self.session_id = 0
+        self.is_greeted = False
         self.last_xid = 0
         self._pending = b""
 
@@ -144,10 +148,10 @@ class Stand:
                 self.unsynced += effect.entries
             elif isinstance(effect, Flush):
                 for connection in effect.connections:
-                    self._deliver(connection)
+                    self.deliver(connection)
             elif isinstance(effect, CloseLink):
-                self._deliver(effect.connection)
-                self._hang_up(effect)
+                self.deliver(effect.connection)
+                self.hang_up(effect)
             else:
                 self.effects.append(effect)
 
@@ -168,25 +172,25 @@ class Stand:
         """Time passes; timers run when they are due, and the disk keeps up."""
         until_ms = self.now.mono_ms + ms
         while (due_ms := self.member.deadline()) is not None and due_ms <= until_ms:
-            self._move_clock(max(due_ms, self.now.mono_ms))
+            self.move_clock(max(due_ms, self.now.mono_ms))
             self.member.on_timeout(self.now)
             self.settle()
-        self._move_clock(until_ms)
+        self.move_clock(until_ms)
 
     def drop(self, peer: Peer) -> None:
         """The connection breaks."""
         peer.why = "dropped"
         self.member.on_disconnect(peer.connection)
 
-    def _move_clock(self, mono_ms: int) -> None:
+    def move_clock(self, mono_ms: int) -> None:
         self.now = Now(mono_ms, self.now.wall_ms + mono_ms - self.now.mono_ms)
 
-    def _deliver(self, connection: Connection) -> None:
+    def deliver(self, connection: Connection) -> None:
         for peer in self.peers:
             if peer.connection is connection:
                 peer.receive(connection.take_out())
 
-    def _hang_up(self, effect: CloseLink) -> None:
+    def hang_up(self, effect: CloseLink) -> None:
         for peer in self.peers:
             if peer.connection is effect.connection and peer.why is None:
                 peer.why = effect.why
