@@ -103,6 +103,8 @@ class ClientLink(asyncio.Protocol):
         connection.on_written(self.server.now())
         if connection.out:
             self.write()
+        if connection.is_held and not self.is_choked:
+            self.server.wake()  # the system took everything at once, so nothing else will come back here
         if self.is_choked or connection.has_much_to_do():
             return
         if self.is_paused:
