@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, final
 
+from zoopark.errors import StorageError
 from zoopark.log.txnlog import TxnLog
 
 INLINE_MS: Final = 0.5
@@ -87,7 +88,7 @@ class LogWriter:
         else:
             try:
                 self._write(entries)
-            except OSError as error:
+            except (OSError, StorageError) as error:
                 self.on_error(error)
                 return
             self._reserve_ahead()

@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from random import Random
 from typing import Any, Final, final
 
@@ -49,7 +50,7 @@ BACKLOG: Final = 511
 """Connections waiting to be accepted, unless clientPortListenBacklog says otherwise."""
 STOP_S: Final = 5.0
 """How long a stop waits for the disk, and for clients to take their replies."""
-LINGER_S: Final = 10.0
+LINGER_S: Final = 5.0
 """How long a client that is closed may take for what is left to say."""
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _LOOK_S: Final = 0.005
@@ -427,7 +428,8 @@ def _open_directories(config: Config, held: list[DirectoryLock]) -> None:
 def _allow_many_files() -> None:
     """Every connection is an open file; take as many as this process may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with suppress(OSError, ValueError):  # some systems have a lower limit that they do not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _why(error: BaseException) -> str:
