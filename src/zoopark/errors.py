@@ -50,4 +50,4 @@ class CorruptSnapshot(StorageError):
 
 
 class Malformed(ZooparkError):
-    """Bytes that are not the record they should be. The readers of `zoopark.jute` raise it, never for our own output."""
+    """Bytes that are not the record they should be; raised by the readers of `zoopark.jute`, never for our own output."""

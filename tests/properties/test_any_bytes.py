@@ -84,7 +84,7 @@ def check_unharmed(stand: Stand, witness: Peer) -> None:
     assert stand.member.tree.digest == digest_from_scratch(stand.member.tree)
     assert stand.member.preparer.view.digest == stand.member.tree.digest
     limit = stand.config.jute_max_buffer_bytes
-    assert all(sum(map(len, peer.connection.partial)) <= limit + 4 for peer in stand.peers)
+    assert all(peer.connection.partial.size_bytes <= limit + 4 for peer in stand.peers)
     assert [peer.why for peer in stand.peers if peer.connection.state == 3 and peer.why is None] == []
 
 

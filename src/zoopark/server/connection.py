@@ -18,28 +18,27 @@ from typing import Final, final
 
 from zoopark import errors
 from zoopark.errors import Malformed
-from zoopark.jute import proto, txn
+from zoopark.jute import proto
 from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.jute.framing import Pieces
 from zoopark.record import Now
 from zoopark.server.authentication import authenticate, is_admitted
+from zoopark.server.handshake import read_opening, take_over
 from zoopark.server.parts import Parts
 from zoopark.server.prepare import RefusedError, Requester
+from zoopark.server.replies import body_of
 from zoopark.server.sessions import Session
+from zoopark.server.tally import Tally
 from zoopark.server.traffic import Traffic
 from zoopark.tree.acl import READ, Acl, Identity
-from zoopark.tree.tree import Outcome, Part
+from zoopark.tree.tree import Outcome
 
 NEW: Final = 0
 OPENING: Final = 1
 OPEN: Final = 2
 CLOSING: Final = 3
 
-WORD_BYTES: Final = 4
-WORDS: Final = frozenset(
-    b"conf cons crst dirs dump envi gtmk hash isro mntr ruok srst srvr stat stmk wchc wchp wchs".split()
-) | {b"\xff\xf4\xff\xfd"}
-CONNECT_REQUEST_BYTES: Final = 44
 NO_ZXID: Final = -1
 LARGE_ANSWER_BYTES: Final = 4096
 MAX_OUT_BYTES: Final = 4 << 20
@@ -110,8 +109,6 @@ class Connection:
         "is_held",
         "last_op",
         "last_xid",
-        "n_quick",
-        "n_quick_bytes",
         "last_zxid",
         "opened_ms",
         "out",
@@ -122,6 +119,7 @@ class Connection:
         "requester",
         "session",
         "state",
+        "tally",
         "timeout_ms",
         "traffic",
         "waiting",
@@ -136,7 +134,7 @@ class Connection:
         self.state = NEW
         self.out: list[bytes] = []
         self.out_bytes = 0
-        self.partial: list[bytes] = []
+        self.partial = Pieces()
         self.identities: list[Identity] = [(b"ip", address.encode())]
         self.requester = Requester(0, self.identities)
         self.session: Session | None = None
@@ -146,64 +144,54 @@ class Connection:
         self.finished = 0
         self.waiting: deque[tuple[int, int, int, bytes, int]] = deque()
         self.traffic = Traffic()
+        self.tally = Tally(self.traffic, parts.metrics)
         self.last_op = 0
         self.last_xid = -1
         self.last_zxid = -1
-        self.n_quick = 0
-        self.n_quick_bytes = 0
         self.is_dirty = False
         self.is_held = False
         self.is_admitted = is_admitted(parts.config, self.identities)
 
     def on_bytes(self, chunk: bytes, now: Now) -> None:
         """Bytes came in; any bytes in any pieces."""
-        if (
-            self.accepted == self.finished
-            and self.state == OPEN
-            and len(chunk) >= 17
-            and not (self.partial or self.waiting)
-        ):
+        pieces = self.partial
+        if self.state == OPEN and len(chunk) >= 17 and self.accepted == self.finished:
             size, xid, op, path_bytes = _GET_HEAD.unpack_from(chunk)
-            if op == proto.GET_DATA and size == path_bytes + 13 and size + 4 == len(chunk) and self.is_admitted:
+            if op == proto.GET_DATA and size == path_bytes + 13 and size + 4 == len(chunk):
                 answer = self.parts.tree.answers.get(chunk[16:-1])
-                if answer is not None and chunk[-1] == 0:
-                    self._answer_quickly(xid, answer, size, now)
+                if answer is not None and chunk[-1] == 0 and self._answer_quickly(xid, answer, size, now):
                     return
-        if self.partial:
-            self.partial.append(chunk)
-            if self.state == OPENING or not self._has_frame():
+        if pieces.size_bytes or self.state == OPENING:
+            pieces.add(chunk)
+            if self.state == OPENING or (self.state == OPEN and not pieces.has_frame(self._limit())):
                 return
-            chunk = b"".join(self.partial)
-            self.partial.clear()
+            chunk = pieces.take()
         if self.state == OPEN:
             self._serve(chunk, now)
         elif self.state == NEW:
             self._greet(chunk, now)
-        elif self.state == OPENING:
-            self.partial.append(chunk)
 
     def settle_counts(self) -> None:
         """Count what was answered quickly where everything is counted."""
-        n_quick, n_bytes = self.n_quick, self.n_quick_bytes
-        if n_quick:
-            self.n_quick = self.n_quick_bytes = 0
-            metrics, traffic = self.parts.metrics, self.traffic
-            metrics.received += n_quick
-            metrics.bytes_received += n_bytes
-            metrics.reads.n_prompt += n_quick
-            traffic.received += n_quick
-            traffic.on_replies(n_quick, 0, self.session.heard_ms if self.session is not None else 0)
+        self.tally.settle(self.session.heard_ms if self.session is not None else 0)
 
-    def _answer_quickly(self, xid: int, answer: bytes, size: int, now: Now) -> None:
-        """One getData alone in its chunk, with nothing before it, whose answer is at hand: the most frequent case."""
+    def _answer_quickly(self, xid: int, answer: bytes, size: int, now: Now) -> bool:
+        """Answer one getData alone in its chunk whose answer is at hand: the most frequent case.
+
+        False if something speaks against it: bytes or requests before it, a session that has moved away.
+        """
         session = self.session
         assert session is not None
+        if self.partial.size_bytes or self.waiting or session.connection != self.connection_id or not self.is_admitted:
+            return False
         session.heard_ms = now.mono_ms
         zxid = self.parts.tree.last_zxid
         self.last_op, self.last_xid, self.last_zxid = proto.GET_DATA, xid, zxid
-        self.n_quick += 1
-        self.n_quick_bytes += size + 4
+        tally = self.tally
+        tally.n_quick += 1
+        tally.n_quick_bytes += size + 4
         self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, errors.OK) + answer)
+        return True
 
     def on_outcome(self, xid: int, op: int, outcome: Outcome, now: Now) -> None:
         """A write of this connection is applied, the first one that was not finished."""
@@ -213,7 +201,7 @@ class Connection:
         if op == proto.CREATE_SESSION:
             self._on_session_created(now)
             return
-        err, path, node, parts = outcome
+        err, _, node, _ = outcome
         zxid = self.parts.tree.last_zxid
         self.last_zxid = zxid
         if op == proto.SET_DATA and node is not None and not node.children and stats.is_plain(node.stat):
@@ -223,19 +211,7 @@ class Connection:
             return
         if err != errors.OK:
             self.last_op = 0
-            body = b""
-        elif op == proto.SET_DATA or op == proto.SET_ACL:
-            assert node is not None
-            body = self.parts.tree.wire_stat(node)
-        elif op == proto.CREATE:
-            body = I32.pack(len(path)) + path
-        elif op in (proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL):
-            assert node is not None
-            body = pack_buffer(path) + self.parts.tree.wire_stat(node)
-        elif parts is not None:
-            body = b"".join([_pack_part(part) for part in parts]) + proto.MULTI_END
-        else:
-            body = b""
+        body = body_of(self.parts.tree, op, outcome)
         self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err))
         self.out.append(body)
         if op == proto.CLOSE_SESSION:
@@ -254,7 +230,7 @@ class Connection:
         if self.parts.config.is_acl_skipped or acl.allows(READ, self.identities):
             notification = proto.encode_event(event, path, zxid)
             self.out.append(notification)
-            self._count_notifications(1, len(notification) - 4)
+            self.tally.notified(1, len(notification) - 4)
 
     def on_session_gone(self) -> None:
         """The session of this connection was closed or has moved away."""
@@ -281,7 +257,7 @@ class Connection:
         if self.is_held and self.state == OPEN:
             self.is_held = False
             self._serve_waiting(now)
-            if self.partial and not self.is_held:
+            if self.partial.size_bytes and not self.is_held:
                 self.on_bytes(b"", now)
 
     def n_outstanding(self) -> int:
@@ -292,51 +268,33 @@ class Connection:
         """Whether the host should stop reading until some of it is done, or until the client has read."""
         limit = self.parts.config.global_outstanding_limit
         if self.state == OPENING:
-            return sum(map(len, self.partial)) > self.parts.config.jute_max_buffer_bytes
+            return self.partial.size_bytes > self._limit()
         if self.is_held:
             return True
         n_outstanding = self.n_outstanding()
         return n_outstanding > limit or (n_outstanding > 0 and self.parts.pipeline.is_full(limit))
 
-    def _has_frame(self) -> bool:
-        """Whether the pieces hold at least one whole frame, or show that there will never be one."""
-        if sum(map(len, self.partial[:2])) < 4:
-            return True
-        size = I32.unpack((self.partial[0] + self.partial[1])[:4])[0]
-        if self.state == NEW or not 0 <= size <= self.parts.config.jute_max_buffer_bytes:
-            return True
-        return sum(map(len, self.partial)) >= 4 + int(size)
+    def _limit(self) -> int:
+        return self.parts.config.jute_max_buffer_bytes
 
     # ------------------------------------------------------------------ before the session
 
     def _greet(self, chunk: bytes, now: Now) -> None:
-        if len(chunk) < WORD_BYTES:
-            self._keep(chunk)
-            return
-        word = chunk[:WORD_BYTES]
-        if word in WORDS:
-            self._count_received(1)
+        opening = read_opening(chunk, self._limit())
+        if opening.is_word:
+            self.tally.received(1, 4)
             self.out.append(self.parts.say(chunk, now))
-            self.parts.metrics.bytes_received += WORD_BYTES
             self.parts.metrics.sent_other += 1
-            self.close(f"the four-letter word {word!r} was answered")
-            return
-        size = I32.unpack_from(chunk)[0]
-        if not 0 <= size <= self.parts.config.jute_max_buffer_bytes:
-            self.close(f"a first frame of {size} bytes")
-            return
-        if len(chunk) < 4 + size:
-            self._keep(chunk)
-            return
-        self._count_received(1)
-        self.parts.metrics.bytes_received += 4 + size
-        try:
-            request = proto.decode_connect_request(Reader(chunk[4 : 4 + size]))
-        except Malformed as error:
-            self.close(f"a malformed ConnectRequest: {error}")
-            return
-        self._keep(chunk[4 + size :])
-        self._connect(request, now)
+            self.close(f"the four-letter word {chunk[:4]!r} was answered")
+        elif opening.end == 0 and not opening.problem:
+            self.partial.add(chunk)
+        else:
+            self.tally.received(opening.end > 0, opening.end)
+            self.partial.add(chunk[opening.end :])
+            if opening.request is None:
+                self.close(opening.problem)
+            else:
+                self._connect(opening.request, now)
 
     def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
         parts, config = self.parts, self.parts.config
@@ -358,22 +316,14 @@ class Connection:
         parts.pipeline.submit(self.requester, self.connection_id, 0, proto.CREATE_SESSION, body, now)
 
     def _attach(self, request: proto.ConnectRequest, now: Now) -> None:
-        """Take a session over. The connection it had is closed even if the password is wrong, as ZooKeeper does."""
-        self.parts.metrics.sessions_renewed += 1
-        self._count_notifications(1, 0)
-        session = self.parts.sessions.by_id.get(request.session_id)
-        if session is not None and session.connection:
-            self.parts.to_close.append((session.connection, "its session was taken over by another connection"))
-            session.connection = 0
-        is_known = request.password == proto.password_of(request.session_id)
-        if session is None or session.is_closing or not is_known:
-            refusal = proto.encode_connect_response(0, 0, bytes(proto.PASSWORD_BYTES), self.has_read_only)
-            self.out.append(refusal)
-            self.close(f"session {request.session_id:#x} is not open, or the password is wrong")
+        self.tally.notified(1, 0)
+        session = take_over(self.parts, request, self.timeout_ms, now)
+        if session is not None:
+            self._open(session, now)
             return
-        session.timeout_ms = self.timeout_ms
-        session.heard_ms = now.mono_ms
-        self._open(session, now)
+        refusal = proto.encode_connect_response(0, 0, bytes(proto.PASSWORD_BYTES), self.has_read_only)
+        self.out.append(refusal)
+        self.close(f"session {request.session_id:#x} is not open, or the password is wrong")
 
     def _on_session_created(self, now: Now) -> None:
         session = self.parts.sessions.by_id.get(self.requester.session_id)
@@ -390,10 +340,8 @@ class Connection:
         self.out.append(
             proto.encode_connect_response(self.timeout_ms, session.session_id, password, self.has_read_only)
         )
-        if self.partial:
-            held = b"".join(self.partial)
-            self.partial.clear()
-            self._serve(held, now)
+        if self.partial.size_bytes:
+            self._serve(self.partial.take(), now)
 
     # ------------------------------------------------------------------ requests
 
@@ -432,17 +380,13 @@ class Connection:
                 self.is_held = True
                 break
         if n_frames:
-            metrics, traffic = self.parts.metrics, self.traffic
-            metrics.received += n_frames
-            metrics.bytes_received += at
-            traffic.received += n_frames
+            self.tally.received(n_frames, at)
             if xid >= 0 and op != proto.SASL:
                 self.last_op, self.last_xid = op, xid
             else:
                 self._note_last(chunk, at)
             if n_reads:
-                metrics.reads.n_prompt += n_reads
-                traffic.on_replies(n_reads, 0, now.mono_ms)
+                self.tally.reads(n_reads, 0, now.mono_ms)
                 self.last_zxid = self.parts.tree.last_zxid
         if self.state == OPEN and at < end:
             self._keep_rest(chunk[at:], limit)
@@ -453,14 +397,14 @@ class Connection:
             if not 8 <= size <= limit:
                 self.close(f"a frame of {size} bytes, where 8 to {limit} are allowed (jute.maxbuffer)")
                 return
-        self.partial.append(rest)
+        self.partial.add(rest)
 
     def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
         if op == proto.AUTH:
-            self._count_notifications(1, 0)
+            self.tally.notified(1, 0)
             self._authenticate(xid, body)
         elif op == proto.SASL:
-            self._count_notifications(1, 0)
+            self.tally.notified(1, 0)
             self._refuse_sasl(xid, body)
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
@@ -480,7 +424,7 @@ class Connection:
         """Answer a read now, or once the writes before it are finished."""
         if self.accepted == self.finished and not self.waiting:
             self._answer(xid, op, body)
-            self._count_reads(1, 0, now)
+            self.tally.reads(1, 0, now.mono_ms)
         else:
             self.waiting.append((self.accepted, xid, op, body, now.mono_ms))
 
@@ -521,7 +465,7 @@ class Connection:
                 break
             _, xid, op, body, came_ms = waiting.popleft()
             self._answer(xid, op, body)
-            self._count_reads(1, now.mono_ms - came_ms, now)
+            self.tally.reads(1, now.mono_ms - came_ms, now.mono_ms)
 
     def _answer_get(self, xid: int, body: bytes) -> None:
         try:
@@ -552,7 +496,7 @@ class Connection:
             elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
                 events = reads.set_watches(self.connection_id, op, body)
                 self.out.extend(events)
-                self._count_notifications(len(events), sum(map(len, events)) - 4 * len(events))
+                self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))
             else:
                 answer = reads.answer(self.requester, self.connection_id, op, body)
         except RefusedError as refusal:
@@ -567,10 +511,6 @@ class Connection:
         if len(body) > LARGE_ANSWER_BYTES:
             self.out_bytes += len(body)
 
-    def _keep(self, rest: bytes) -> None:
-        if rest:
-            self.partial.append(rest)
-
     def _note_last(self, chunk: bytes, end: int) -> None:
         """What `cons` shows of the last request among these; those that only prove who somebody is do not count."""
         at = 0
@@ -580,28 +520,3 @@ class Connection:
             if op not in (proto.AUTH, proto.SASL):
                 self.last_op = op
                 self.last_xid = xid if xid >= 0 else self.last_xid
-
-    def _count_received(self, count: int) -> None:
-        self.traffic.received += count
-        self.parts.metrics.received += count
-
-    def _count_notifications(self, count: int, size_bytes: int) -> None:
-        self.traffic.other += count
-        self.parts.metrics.sent_other += count
-        self.parts.metrics.watch_bytes += size_bytes
-
-    def _count_reads(self, count: int, latency_ms: int, now: Now) -> None:
-        self.traffic.on_replies(count, latency_ms, now.mono_ms)
-        self.parts.metrics.reads.add(latency_ms, count)
-
-
-def _pack_part(part: Part) -> bytes:
-    """One operation of a multi's reply."""
-    kind, err, path, stat = part
-    if kind == txn.ERROR:
-        return proto.encode_multi_part(-1, err, I32.pack(err))
-    if kind in (txn.CREATE2, txn.CREATE_CONTAINER, txn.CREATE_TTL):
-        return proto.encode_multi_part(txn.CREATE2, err, pack_buffer(path) + stat)
-    if kind == txn.CREATE:
-        return proto.encode_multi_part(kind, err, pack_buffer(path))
-    return proto.encode_multi_part(kind, err, stat if kind == txn.SET_DATA else b"")

@@ -179,6 +179,8 @@ class Preparer:
         if flags > proto.EPHEMERAL_SEQUENTIAL_FLAG or flags < 0 or op == proto.CREATE_TTL:
             self._require_mode(op, flags, ttl_ms)
         self._require_session()
+        if path is None:
+            raise RefusedError(errors.MARSHALLING_ERROR)
         parent_path = path[: path.rfind(b"/")] or paths.ROOT
         if b"/" not in path or b"\x00" in path:
             raise RefusedError(errors.BAD_ARGUMENTS)
@@ -393,7 +395,7 @@ def _next_version(version: int, expected: int) -> int:
     return stats.wrap_i32(version + 1)
 
 
-def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
+def _read_create(op: int, body: bytes) -> tuple[bytes | None, bytes, bytes, int, int]:
     """(path, data with its length, ACL as its vector, flags, ttl or -1)."""
     unpack = I32.unpack_from
     path_end = 4 + unpack(body)[0]
@@ -408,6 +410,4 @@ def _read_create(op: int, body: bytes) -> tuple[bytes, bytes, bytes, int, int]:
     at = data_end + len(encoded)
     ttl_ms = I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1
     unpack(body, at)
-    if is_null:
-        raise RefusedError(errors.MARSHALLING_ERROR)
-    return body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms
+    return None if is_null else body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms

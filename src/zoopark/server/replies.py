@@ -1,0 +1,36 @@
+"""What a client is told of a write that was applied."""
+
+from zoopark.errors import OK
+from zoopark.jute import proto, txn
+from zoopark.jute.buffer import I32, pack_buffer
+from zoopark.tree.tree import Outcome, Part, Tree
+
+
+def body_of(tree: Tree, op: int, outcome: Outcome) -> bytes:
+    """The body of the reply to a request of opcode `op`, empty for an error and where the protocol has none."""
+    err, path, node, parts = outcome
+    if err != OK:
+        return b""
+    if op in (proto.SET_DATA, proto.SET_ACL):
+        assert node is not None
+        return tree.wire_stat(node)
+    if op == proto.CREATE:
+        return I32.pack(len(path)) + path
+    if op in (proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL):
+        assert node is not None
+        return pack_buffer(path) + tree.wire_stat(node)
+    if parts is not None:
+        return b"".join([_pack_part(part) for part in parts]) + proto.MULTI_END
+    return b""
+
+
+def _pack_part(part: Part) -> bytes:
+    """One operation of a multi's reply."""
+    kind, err, path, stat = part
+    if kind == txn.ERROR:
+        return proto.encode_multi_part(-1, err, I32.pack(err))
+    if kind in (txn.CREATE2, txn.CREATE_CONTAINER, txn.CREATE_TTL):
+        return proto.encode_multi_part(txn.CREATE2, err, pack_buffer(path) + stat)
+    if kind == txn.CREATE:
+        return proto.encode_multi_part(kind, err, pack_buffer(path))
+    return proto.encode_multi_part(kind, err, stat if kind == txn.SET_DATA else b"")
