@@ -41,6 +41,8 @@ def read_acl(reader: Reader) -> list[AclEntry] | None:
 
 
 READ_ACL: Final = encode_acl([(READ, b"world", b"anyone")])
+UNKNOWN_ACL: Final = encode_acl([(0, b"world", b"anyone")])
+"""Stands for the ACL of a node whose id a fuzzy snapshot's table lacks, until replay tells it: nobody may anything."""
 
 
 @final

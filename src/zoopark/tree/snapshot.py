@@ -11,10 +11,11 @@
     last zxid   i64                                                                            (since 3.9)
     seal
 
-Valid when: (1) magic and version match, (2) every parent precedes its children, (3) every node's ACL is in the table,
-(4) the first seal is there and every seal that is there matches. A stream that ends after a seal lacks the sections
-that older servers did not write. A snapshot that Apache took is fuzzy: it may hold part of what transactions after its
-name's zxid did; its digest holds from the digest's own zxid on.
+Valid when: (1) magic and version match, (2) every parent precedes its children, (3) the first seal is there and every
+seal that is there matches. A stream that ends after a seal lacks the sections that older servers did not write. A
+snapshot that Apache took is fuzzy: it may hold part of what transactions after its name's zxid did; its digest holds
+from the digest's own zxid on. Its table of ACLs was written before its nodes: the list of a node may be missing there,
+and is told by the transactions that follow.
 """
 
 import struct
@@ -27,7 +28,7 @@ from zoopark import paths
 from zoopark.errors import CorruptSnapshot, Malformed
 from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, I64, pack_buffer
-from zoopark.tree.acl import OPEN_ID
+from zoopark.tree.acl import OPEN_ID, UNKNOWN_ACL
 from zoopark.tree.tree import Tree
 from zoopark.tree.znode import Znode
 
@@ -236,7 +237,8 @@ def _read_nodes(tree: Tree, source: _Source) -> None:
             if tail + _NODE_TAIL_BYTES > end:
                 break
             value = data[path_end + 4 : tail] if size >= 0 else None
-            acl = by_id[I64.unpack_from(data, tail)[0]]
+            acl_id = I64.unpack_from(data, tail)[0]
+            acl = by_id.get(acl_id) or tree.acls.add(acl_id, UNKNOWN_ACL)
             node = Znode(value, stats.from_snapshot(data[tail + 8 : tail + _NODE_TAIL_BYTES]), acl)
             load(path or paths.ROOT, node)
             at = tail + _NODE_TAIL_BYTES

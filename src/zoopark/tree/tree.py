@@ -17,7 +17,7 @@ from zoopark.jute import stat as stats
 from zoopark.jute import txn as txns
 from zoopark.jute.buffer import I32, Reader, pack_buffer
 from zoopark.tree import quotas, watches
-from zoopark.tree.acl import READ_ACL, Acl, AclTable
+from zoopark.tree.acl import READ_ACL, UNKNOWN_ACL, Acl, AclTable
 from zoopark.tree.owners import CONTAINER, CONTAINER_OWNER, EPHEMERAL, TTL, OwnerKinds
 from zoopark.tree.watches import Watches
 from zoopark.tree.znode import Znode, node_digest
@@ -219,7 +219,11 @@ class Tree:
         if parent is None:
             return errors.NO_NODE, path, None, None
         self._lift_parent(parent_path, parent, txn.parent_cversion, zxid)
-        if path in self.nodes:
+        known = self.nodes.get(path)
+        if known is not None:
+            if known.acl.encoded == UNKNOWN_ACL:
+                self.acls.release(known.acl)
+                known.acl = self.acls.intern(txn.acl)
             return errors.NODE_EXISTS, path, None, None
         owner = self._owner_of(txn, session_id)
         acl = self.acls.intern(txn.acl)
