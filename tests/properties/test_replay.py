@@ -29,6 +29,7 @@ class Film:
         self.shop.open(*SESSIONS)
         self.first_zxid = self.shop.tree.last_zxid
         self.acls: dict[bytes, int] = {}
+        self.n_acls: dict[int, int] = {}
         self.seen = {self.first_zxid: self._look()}
         self.sessions = {self.first_zxid: dict(self.shop.tree.sessions)}
         for move in history:
@@ -43,15 +44,19 @@ class Film:
             if node.acl is not self.shop.tree.acls.open:
                 acl_id = self.acls.setdefault(node.acl.encoded, len(self.acls) + 1)
             seen[path] = (node.data, node.stat, acl_id, list(node.children or ()))
+        self.n_acls[self.shop.tree.last_zxid] = len(self.acls)
         return seen
 
     def mixture(self, start: int, delays: Iterator[int]) -> bytes:
-        """The snapshot that begins at zxid `start`; before each node, `delays` more transactions are applied."""
+        """The snapshot that begins at zxid `start`; before each node, `delays` more transactions are applied.
+
+        Its table of ACLs is that of the start, so a later node's ACL may be missing from it.
+        """
         last = self.shop.tree.last_zxid
         sessions = self.sessions[start].items()
         out = b"ZKSN" + wire.i32(2) + wire.i64(-1)
         out += wire.vector([wire.i64(session_id) + wire.i32(timeout_ms) for session_id, timeout_ms in sessions])
-        out += wire.vector([wire.i64(number) + acl for acl, number in self.acls.items()])
+        out += wire.vector([wire.i64(number) + acl for acl, number in list(self.acls.items())[: self.n_acls[start]]])
         now, waiting = start, [b"/"]
         while waiting:
             path = waiting.pop()
@@ -120,6 +125,12 @@ KNOWN = {
         2,
         [1],
     ),
+    "an ACL comes after the table of ACLs is written": (
+        [CREATE_A, Move("acl", "/a", number=1), CREATE_CHILD],
+        0,
+        [0, 0, 3],
+    ),
+    "a node is created with an ACL that the table lacks": ([CREATE_A, CREATE_CHILD], 0, [2]),
     "an ephemeral goes after its parent is written": ([CREATE_A, EPHEMERAL, CLOSE], 2, [0, 0, 1]),
 }
 
