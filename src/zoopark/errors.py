@@ -50,4 +50,4 @@ class CorruptSnapshot(StorageError):
 
 
 class Malformed(ZooparkError):
-    """Bytes that are not the record they should be; raised by the readers of `zoopark.jute`, never for our own output."""
+    """Bytes that are not the record they should be; raised by readers of `zoopark.jute`, never for our own output."""
