@@ -103,7 +103,7 @@ class ClientLink(asyncio.Protocol):
         connection.on_written(self.server.now())
         if connection.out:
             self.write()
-        if connection.is_held and not self.is_choked:
+        if connection.is_held and not connection.is_stalled and not self.is_choked:
             self.server.wake()  # the system took everything at once, so nothing else will come back here
         if self.is_choked or connection.has_much_to_do():
             return

@@ -48,6 +48,7 @@ class Config(Record):
     client_port_listen_backlog: int  # connections waiting to be accepted; -1 = the system's own
     max_client_cnxns: int  # connections from one IP address; 0 or less = no limit
     max_cnxns: int  # connections in all; 0 = no limit
+    max_client_watches: int  # watches of one connection; 0 = no limit
     sessionless_cnxn_timeout_ms: int  # a connection that has no session by then is closed
     has_client_tcp_keep_alive: bool
     four_letter_words: tuple[str, ...]  # the words that are answered; "*" among them = all

@@ -30,6 +30,7 @@ from zoopark.server.prepare import RefusedError, Requester
 from zoopark.server.replies import body_of
 from zoopark.server.sessions import Session
 from zoopark.server.tally import Tally
+from zoopark.server.throttles import GO_ON, INCOMPLETE, NOT_STALLED, REFUSED, STALLED, TOO_MANY, why_closed
 from zoopark.server.traffic import Traffic
 from zoopark.tree.acl import READ, Acl, Identity
 from zoopark.tree.tree import Outcome
@@ -40,9 +41,13 @@ OPEN: Final = 2
 CLOSING: Final = 3
 
 NO_ZXID: Final = -1
-LARGE_ANSWER_BYTES: Final = 4096
+LARGE_ANSWER_BYTES: Final = 512
 MAX_OUT_BYTES: Final = 4 << 20
 """Of large answers; no more requests are looked at until the client has taken them."""
+MAX_IDENTITIES: Final = 1000
+"""That a connection may prove."""
+THROTTLED: Final = -1001
+"""In the place of an opcode: a request that waited too long, which is refused in its turn."""
 UNREADABLE: Final = -1000
 """In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
 
@@ -107,6 +112,7 @@ class Connection:
         "is_admitted",
         "is_dirty",
         "is_held",
+        "is_stalled",
         "last_op",
         "last_xid",
         "last_zxid",
@@ -118,11 +124,13 @@ class Connection:
         "port",
         "requester",
         "session",
+        "stalled_ms",
         "state",
         "tally",
         "timeout_ms",
         "traffic",
         "waiting",
+        "watches_due",
     )
 
     def __init__(self, connection_id: int, address: str, port: int, parts: Parts, now_ms: int) -> None:
@@ -150,6 +158,9 @@ class Connection:
         self.last_zxid = -1
         self.is_dirty = False
         self.is_held = False
+        self.is_stalled = False
+        self.stalled_ms = NOT_STALLED
+        self.watches_due = 0
         self.is_admitted = is_admitted(parts.config, self.identities)
 
     def on_bytes(self, chunk: bytes, now: Now) -> None:
@@ -255,10 +266,12 @@ class Connection:
     def on_written(self, now: Now) -> None:
         """The client has taken what was written: go on with what was held back for that."""
         if self.is_held and self.state == OPEN:
-            self.is_held = False
+            self.is_held = self.is_stalled = False
             self._serve_waiting(now)
             if self.partial.size_bytes and not self.is_held:
                 self.on_bytes(b"", now)
+            if not self.is_held:
+                self.stalled_ms = NOT_STALLED
 
     def n_outstanding(self) -> int:
         """Requests that came in and are not answered."""
@@ -298,6 +311,9 @@ class Connection:
 
     def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
         parts, config = self.parts, self.parts.config
+        if not parts.admission.admits(request.session_id != 0, now.mono_ms):
+            self.close("no token is left (connection_throttle_tokens)")
+            return
         parts.metrics.connection_requests += 1
         if request.last_zxid_seen > parts.tree.last_zxid:
             self.close(f"the client has seen zxid {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
@@ -347,7 +363,7 @@ class Connection:
 
     def _serve(self, chunk: bytes, now: Now) -> None:
         """Every whole frame of the chunk; the rest is kept."""
-        at, end, limit = 0, len(chunk), self.parts.config.jute_max_buffer_bytes
+        at, end, limit = 0, len(chunk), self.parts.gate.plain_bytes
         session = self.session
         assert session is not None
         if session.connection != self.connection_id:
@@ -360,7 +376,12 @@ class Connection:
             size, xid, op = unpack(chunk, at)
             stop = at + 4 + size
             if size < 8 or size > limit or stop > end:
-                break
+                verdict = self._judge(xid, op, size, stop <= end, now)
+                if verdict == REFUSED:
+                    at, n_frames = stop, n_frames + 1
+                    continue
+                if verdict != GO_ON:
+                    break
             n_frames += 1
             body = chunk[at + 12 : stop]
             at = stop
@@ -388,8 +409,10 @@ class Connection:
             if n_reads:
                 self.tally.reads(n_reads, 0, now.mono_ms)
                 self.last_zxid = self.parts.tree.last_zxid
+            if self.traffic.received >= self.watches_due:
+                self._count_watches()
         if self.state == OPEN and at < end:
-            self._keep_rest(chunk[at:], limit)
+            self._keep_rest(chunk[at:], self._limit())
 
     def _keep_rest(self, rest: bytes, limit: int) -> None:
         if len(rest) >= 4:
@@ -398,6 +421,30 @@ class Connection:
                 self.close(f"a frame of {size} bytes, where 8 to {limit} are allowed (jute.maxbuffer)")
                 return
         self.partial.add(rest)
+
+    def _judge(self, xid: int, op: int, size: int, is_whole: bool, now: Now) -> int:
+        """What becomes of a frame that cannot simply be taken."""
+        gate = self.parts.gate
+        if not 8 <= size <= self._limit():
+            return INCOMPLETE
+        if not is_whole:
+            verdict = gate.judge_length(size)
+        else:
+            waited_ms = NOT_STALLED if self.stalled_ms == NOT_STALLED else now.mono_ms - self.stalled_ms
+            verdict = gate.judge(op, size, len(self.waiting), waited_ms, self.timeout_ms)
+        if verdict == REFUSED:
+            self._take_read(xid, THROTTLED, b"", now)
+        elif verdict == STALLED:
+            self.is_held = self.is_stalled = True
+            self.stalled_ms = now.mono_ms if self.stalled_ms == NOT_STALLED else self.stalled_ms
+        elif why := why_closed(verdict):
+            self.close(why)
+        return verdict
+
+    def _count_watches(self) -> None:
+        self.watches_due = self.parts.watch_limit.next_look(self.connection_id, self.traffic.received)
+        if self.watches_due == TOO_MANY:
+            self.close("too many watches (maxClientWatches)")
 
     def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
         if op == proto.AUTH:
@@ -442,6 +489,9 @@ class Connection:
             self.close(f"authentication failed, scheme {scheme!r}")
             return
         self.identities.extend(identity for identity in proven if identity not in self.identities)
+        if len(self.identities) > MAX_IDENTITIES:
+            self.close(f"more than {MAX_IDENTITIES} identities")
+            return
         self.is_admitted = is_admitted(self.parts.config, self.identities)
         self._reply(xid, 0, errors.OK, b"")
 
@@ -491,10 +541,13 @@ class Connection:
                 xid = proto.PING_XID
             elif op == UNREADABLE:
                 err = errors.MARSHALLING_ERROR
+            elif op == THROTTLED:
+                err = errors.THROTTLED_OP
             elif op == proto.MULTI_READ:
                 err, answer = reads.multi_read(self.requester, body)
             elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
                 events = reads.set_watches(self.connection_id, op, body)
+                self.watches_due = 0
                 self.out.extend(events)
                 self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))
             else:

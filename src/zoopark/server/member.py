@@ -25,6 +25,7 @@ from zoopark.server.pipeline import Pipeline
 from zoopark.server.prepare import Preparer, Requester
 from zoopark.server.reaper import Reaper
 from zoopark.server.sessions import SessionTracker, first_session_id
+from zoopark.server.throttles import ConnectionThrottle
 from zoopark.server.words import Words
 from zoopark.tree.tree import Tree
 
@@ -39,7 +40,8 @@ class Member:
     Args:
         config: what it is told.
         tree: the tree as recovered; its last_zxid is where the next transaction continues.
-        random: decides when snapshots are taken, so that servers of one ensemble do not take them together.
+        random: decides when snapshots are taken, so that servers of one ensemble do not take them together, and which
+            connections a throttle drops.
         now: the moment of the start.
         survey: tells what only the host knows.
     """
@@ -57,7 +59,8 @@ class Member:
         self.connections: dict[int, Connection] = {}
         self.metrics = Metrics(now, survey)
         words = Words(config, tree, self.sessions, self.pipeline, self.connections, self.metrics)
-        self.parts = Parts(config, tree, self.sessions, self.pipeline, self.metrics, words.answer)
+        admission = ConnectionThrottle(config, random, self.metrics, now.mono_ms)
+        self.parts = Parts(config, tree, self.pipeline, self.metrics, admission, words.answer)
         self.logged_since_snapshot = 0
         self.logged_bytes_since_snapshot = 0
         self.is_snapshot_running = False

@@ -162,6 +162,7 @@ class Metrics:
     Attributes:
         received: packets; `sent_other` packets sent that answer no request of a session.
         reads, updates: latencies of replies to reads, and of transactions from their requests to their replies.
+        drop_probability: of the connection throttle; `reset` leaves it alone.
         digests: (zxid, tree digest) at every DIGEST_INTERVAL-th zxid, the last DIGESTS_KEPT of them.
     """
 
@@ -178,11 +179,13 @@ class Metrics:
         self.snap_load_us = Summary(_US_PER_MS)
         self.txns_load_us = Summary(_US_PER_MS)
         self.txns_loaded = Summary()
+        self.token_deficit = Summary()
+        self.drop_probability = 0.0
         self.fired = {event: Summary() for event in _EVENT_NAMES}
         self._reset_counters()
 
     def reset(self) -> None:
-        """Count anew, but for the digests."""
+        """Count anew, but for the digests and the drop probability."""
         self.reads.reset()
         self.updates.reset()
         for _, summary in self._summaries():
@@ -243,6 +246,7 @@ class Metrics:
             ("snapshottime", self.snapshot_us),
             ("startup_txns_loaded", self.txns_loaded),
             ("dbinittime", self.db_init_us),
+            ("connection_token_deficit", self.token_deficit),
             ("sync_processor_batch_size", self.batch_size),
             ("startup_snap_load_time", self.snap_load_us),
         ]
@@ -254,6 +258,10 @@ class Metrics:
         self.watch_bytes = 0
         self.connection_requests = 0
         self.connections_rejected = 0
+        self.large_rejected = 0
+        self.throttled_ops = 0
+        self.throttle_waits = 0
+        self.stale_dropped = 0
         self.sessions_renewed = 0
         self.sessionless_expired = 0
         self.sessions_expired = 0
@@ -284,6 +292,11 @@ _EVENT_NAMES: Final = {
 _COUNTERS: Final = (
     ("watch_bytes", "watch_bytes"),
     ("connection_rejected", "connections_rejected"),
+    ("connection_drop_probability", "drop_probability"),
+    ("large_requests_rejected", "large_rejected"),
+    ("throttled_ops", "throttled_ops"),
+    ("request_throttle_wait_count", "throttle_waits"),
+    ("stale_requests_dropped", "stale_dropped"),
     ("sessionless_connections_expired", "sessionless_expired"),
     ("bytes_received_count", "bytes_received"),
     ("connection_revalidate_count", "sessions_renewed"),

@@ -8,7 +8,7 @@ from zoopark.server.config import Config
 from zoopark.server.metrics import Metrics
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.reads import Reads
-from zoopark.server.sessions import SessionTracker
+from zoopark.server.throttles import ConnectionThrottle, RequestGate, WatchLimit
 from zoopark.tree.tree import Tree
 
 
@@ -19,9 +19,9 @@ class Parts:
     Args:
         config: limits and switches.
         tree: the committed tree.
-        sessions: every session.
-        pipeline: takes writes.
+        pipeline: takes writes; it knows every session.
         metrics: counts.
+        admission: lets clients open sessions.
         say: answers a four-letter word, without its connection being known.
 
     `to_close` gathers (connection id, why) of connections that are to be closed, `moved` the ids of connections that
@@ -32,16 +32,19 @@ class Parts:
         self,
         config: Config,
         tree: Tree,
-        sessions: SessionTracker,
         pipeline: Pipeline,
         metrics: Metrics,
+        admission: ConnectionThrottle,
         say: Callable[[bytes, Now], bytes],
     ) -> None:
         self.config = config
         self.tree = tree
-        self.sessions = sessions
+        self.sessions = pipeline.preparer.sessions
         self.pipeline = pipeline
         self.metrics = metrics
+        self.admission = admission
+        self.gate = RequestGate(config, pipeline, metrics)
+        self.watch_limit = WatchLimit(config, tree.watches)
         self.say = say
         self.reads = Reads(config, tree)
         self.to_close: list[tuple[int, str]] = []

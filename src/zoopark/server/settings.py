@@ -209,7 +209,7 @@ _DIGEST_ALG: Final = Choice(
 )
 _SESSION_MS: Final = Whole("milliseconds", -1, note="-1 = the default")
 _SNAP_KB: Final = Whole("KiB", -LONG_MAX, LONG_MAX, "0 or less = no limit")
-_LARGE: Final = Whole("bytes", -1, note="-1 = no request is large")
+_LARGE: Final = Whole("bytes", -1, note="-1 or 0 = no request is large")
 
 SETTINGS: Final = (
     # Where clients come in.
@@ -218,6 +218,7 @@ SETTINGS: Final = (
     Setting(FILE, "client_port_listen_backlog", "clientPortListenBacklog", Whole("connections", -1), -1),
     Setting(FILE, "max_client_cnxns", "maxClientCnxns", Whole("connections", -1, note="0 or -1 = no limit"), 60),
     Setting(PROPERTY, "max_cnxns", "maxCnxns", Whole("connections", 0, note="0 = no limit"), 0),
+    Setting(PROPERTY, "max_client_watches", "maxClientWatches", Whole("watches", 0, note="0 = no limit"), 1_000_000),
     Setting(PROPERTY, "sessionless_cnxn_timeout_ms", "nio.sessionlessCnxnTimeout", _MS1, 10_000),
     Setting(PROPERTY, "has_client_tcp_keep_alive", "clientTcpKeepAlive", _TRUTH, False),
     Setting(PROPERTY, "four_letter_words", "4lw.commands.whitelist", Words("words between commas, or *"), ("srvr",)),
