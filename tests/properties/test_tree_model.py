@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.properties.model import Model, Node, RefusedError
-from tests.properties.moves import HISTORIES, SESSIONS, Move
+from tests.properties.moves import HISTORIES, SESSIONS, TURMOIL, Move
 from tests.properties.workshop import START_MS, Workshop, digest_from_scratch, err_of, replay, state_of
 from zoopark.jute import stat as stats
 from zoopark.tree.tree import Tree
@@ -44,7 +44,7 @@ def is_ours(path: bytes) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(HISTORIES, st.lists(st.integers(1, 6), max_size=30))
+@given(HISTORIES | TURMOIL, st.lists(st.integers(1, 6), max_size=30))
 def test_the_tree_is_what_the_model_says(history: list[Move], batches: list[int]) -> None:
     """Whatever is prepared before something earlier is applied: answers and nodes are those of one after the other."""
     shop, model, closed = Workshop(), Model(), set[int]()
