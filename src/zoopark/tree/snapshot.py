@@ -22,14 +22,14 @@ import struct
 from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Final, final
-from zlib import adler32
+from zlib import adler32, crc32
 
 from zoopark import paths
 from zoopark.errors import CorruptSnapshot, Malformed
 from zoopark.jute import stat as stats
 from zoopark.jute.buffer import I32, I64, pack_buffer
 from zoopark.tree.acl import OPEN_ID, UNKNOWN_ACL
-from zoopark.tree.tree import Tree
+from zoopark.tree.tree import DIGEST_MASK, Tree
 from zoopark.tree.znode import Znode
 
 MAGIC: Final = b"ZKSN"
@@ -42,6 +42,10 @@ _DIGEST: Final = Struct(">qiQ")
 _DIGEST_VERSION: Final = 2
 _SEAL_END: Final = b"\x00\x00\x00\x01/"
 _NODE_TAIL_BYTES: Final = 68
+_NODE_TAIL: Final = Struct(">q16s36s8s")
+"""ACL id, and a Stat cut into what makes the layout kept in memory: czxid mzxid, ctime … ephemeralOwner, pzxid."""
+_NODES_END: Final = b"\x00\x00\x00\x01/"
+_NO_OWNER: Final = bytes(8)
 _SLASH: Final = 0x2F
 
 
@@ -214,34 +218,57 @@ def _take_acl(source: _Source) -> bytes:
 
 
 def _read_nodes(tree: Tree, source: _Source) -> None:
-    """All nodes and the "/" that ends them; restarts at a node's first byte when the window ends within it."""
-    unpack = I32.unpack_from
-    by_id, load = tree.acls.by_id, tree.load_node
-    while True:
-        data, at = source.data, source.at
-        end = len(data)
-        while at + 4 <= end:
-            path_end = at + 4 + unpack(data, at)[0]
-            path = data[at + 4 : path_end]
-            if path == b"/" and path_end <= end:
-                source.at = path_end
-                return
-            if path_end + 4 > end:
-                break
-            if path_end < at + 4 or (path and path[0] != _SLASH):
-                raise CorruptSnapshot(f"no path at byte {source.consumed + at}")
-            size = unpack(data, path_end)[0]
-            if size < -1:
-                raise CorruptSnapshot(f"data of length {size} at byte {source.consumed + path_end}")
-            tail = path_end + 4 + (size if size > 0 else 0)
-            if tail + _NODE_TAIL_BYTES > end:
-                break
-            value = data[path_end + 4 : tail] if size >= 0 else None
-            acl_id = I64.unpack_from(data, tail)[0]
-            acl = by_id.get(acl_id) or tree.acls.add(acl_id, UNKNOWN_ACL)
-            node = Znode(value, stats.from_snapshot(data[tail + 8 : tail + _NODE_TAIL_BYTES]), acl)
-            load(path or paths.ROOT, node)
-            at = tail + _NODE_TAIL_BYTES
-        source.at = at
+    """All nodes and the "/" that ends them; goes back to a node's first byte when the window ends within it."""
+    while not _read_window(tree, source):
         if not source.pull():
             raise CorruptSnapshot(f"the file ends at byte {source.offset()}, before the last node")
+
+
+def _read_window(tree: Tree, source: _Source) -> bool:
+    """The whole nodes in the window; True once their end was read.
+
+    A million times over, so the frequent case, a node without an owner outside /zookeeper, is not passed through
+    `Tree.load_node`.
+    """
+    unpack, unpack_tail = I32.unpack_from, _NODE_TAIL.unpack_from
+    data, at = source.data, source.at
+    end = len(data)
+    by_id, nodes = tree.acls.by_id, tree.nodes
+    last_parent = paths.ROOT  # no path without its last component reads so
+    siblings: dict[bytes, None] = {}
+    digest = size_bytes = 0
+    while at + 4 <= end:
+        path_end = at + 4 + unpack(data, at)[0]
+        path = data[at + 4 : path_end]
+        if path == b"/" or path_end + 4 > end:
+            break
+        if path_end < at + 4 or (path and path[0] != _SLASH):
+            raise CorruptSnapshot(f"no path at byte {source.consumed + at}")
+        size = unpack(data, path_end)[0]
+        if size < -1:
+            raise CorruptSnapshot(f"data of length {size} at byte {source.consumed + path_end}")
+        tail = path_end + 4 + (size if size > 0 else 0)
+        if tail + _NODE_TAIL_BYTES > end:
+            break
+        acl_id, head, rest, pzxid = unpack_tail(data, tail)
+        value = data[path_end + 4 : tail] if size >= 0 else None
+        acl = by_id.get(acl_id) or tree.acls.add(acl_id, UNKNOWN_ACL)
+        node = Znode(value, head + pzxid + rest, acl)
+        at = tail + _NODE_TAIL_BYTES
+        if rest[-8:] != _NO_OWNER or path.startswith(paths.SYSTEM) or not path:
+            tree.load_node(path or paths.ROOT, node)
+            continue
+        acl.uses += 1
+        parent = path[: path.rfind(b"/")]
+        if parent != last_parent:
+            last_parent, siblings = parent, nodes[parent or paths.ROOT].load_children()
+        nodes[path] = node
+        siblings[path] = None
+        digest += crc32(node.stat, crc32(value, crc32(path)) if value else crc32(path))
+        size_bytes += len(path) + max(size, 0)
+    tree.digest = tree.digest + digest & DIGEST_MASK
+    tree.data_bytes += size_bytes
+    source.at = at
+    is_end = data[at : at + 5] == _NODES_END
+    source.at += 5 * is_end
+    return is_end

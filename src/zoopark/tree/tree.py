@@ -362,10 +362,7 @@ class Tree:
             del self.ttls[path]
 
     def _link(self, path: bytes) -> None:
-        parent = self.nodes[paths.parent_of(path)]
-        if parent.children is None:
-            parent.children = {}
-        parent.children[path] = None
+        self.nodes[paths.parent_of(path)].load_children()[path] = None
 
     def _fire(self, event: int, path: bytes, zxid: int, acl: Acl) -> dict[int, None]:
         told = self.watches.on_data_event(path)

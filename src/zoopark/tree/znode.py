@@ -30,6 +30,12 @@ class Znode:
     def n_children(self) -> int:
         return len(self.children) if self.children else 0
 
+    def load_children(self) -> dict[bytes, None]:
+        """The children, to put one in."""
+        if self.children is None:
+            self.children = {}
+        return self.children
+
     def data_length(self) -> int:
         return len(self.data) if self.data else 0
 
