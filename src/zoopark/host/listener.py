@@ -103,8 +103,10 @@ class ClientLink(asyncio.Protocol):
         connection.on_written(self.server.now())
         if connection.out:
             self.write()
-        if connection.is_held and not connection.is_stalled and not self.is_choked:
-            self.server.wake()  # the system took everything at once, so nothing else will come back here
+        # What was held may have held writes. And if the system took everything at once, nothing else comes back here.
+        is_taken = connection.is_held and not connection.is_stalled and not self.is_choked
+        if is_taken or self.server.member.has_effects():
+            self.server.wake()
         if self.is_choked or connection.has_much_to_do():
             return
         if self.is_paused:
