@@ -210,8 +210,11 @@ class Preparer:
         owner = self._owner(op, is_ephemeral, ttl_ms)
         content = crc32(data[4:], crc32(path)) if data_size else crc32(path)
         head = Head(stats.new_stat(self.zxid, self._time_ms, owner), content, data_size, 0, acl)
-        cversion = stats.wrap_i32(cversion + 1)
-        view.add(path, head, parent_path, stats.after_child_created(parent_stat, self.zxid, cversion))
+        # The count of children created stops at its largest value, as it does in the tree.
+        cversion = cversion + 1 if cversion != MAX_VERSION else MAX_VERSION
+        if cversion != stats.cversion_of(parent_stat):
+            parent_stat = stats.after_child_created(parent_stat, self.zxid, cversion)
+        view.add(path, head, parent_path, parent_stat)
         if op == proto.CREATE_CONTAINER:
             return txns.encode_create_container(path, data, acl.encoded, cversion)
         if op == proto.CREATE_TTL:

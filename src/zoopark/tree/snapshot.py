@@ -137,14 +137,18 @@ class _Source:
         return self.consumed + self.at
 
     def pull(self) -> bool:
-        """Put one more piece behind the window; False at the end."""
-        piece = next(self.pieces, None)
-        if piece is None:
-            return False
+        """Put more behind the window, at least as much as is in it, so that growing costs no more than reading.
+
+        False if there is nothing more.
+        """
         self._account()
-        self.data = self.data[self.at :] + piece
-        self.at = 0
-        return True
+        pieces = [self.data[self.at :]]
+        wanted, self.at = len(pieces[0]) or 1, 0
+        while wanted > 0 and (piece := next(self.pieces, None)) is not None:
+            pieces.append(piece)
+            wanted -= len(piece)
+        self.data = b"".join(pieces)
+        return len(pieces) > 1
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes."""
