@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.compat import wire
@@ -55,7 +56,7 @@ class Process:
         """Leave nothing behind, whatever the test came to."""
         for client in self._clients:
             client.link.close()
-        if self._popen is not None and self._popen.returncode is None:
+        if self._popen is not None and self._popen.poll() is None:
             self.kill()
 
     def spawn(self, *prefix: str) -> None:
@@ -85,8 +86,11 @@ class Process:
             self.out += piece
         self.port = int(self.out.split()[-1].rpartition(b":")[2])
 
-    def kill(self) -> None:
-        """kill -9."""
+    def kill(self, delay_s: float = 0.0) -> None:
+        """kill -9, after a while in which it must not end by itself."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self.popen.wait(delay_s)
+            raise AssertionError(f"ended by itself with {code}: {self.err()}")
         self.popen.kill()
         self.wait()
 

@@ -6,7 +6,6 @@ ZOOPARK_KILLS says how often, ZOOPARK_SEED how the moments fall; both are printe
 import os
 import sys
 import threading
-import time
 from random import Random
 
 import pytest
@@ -134,16 +133,14 @@ def kill_in_the_middle(server: Process, workers: list[Worker], chance: Random) -
     if chance.random() < 0.25:
         server.spawn()
         delay_s = chance.uniform(0, 0.4)
-        time.sleep(delay_s)
-        server.kill()
+        server.kill(delay_s)
         return f"start + {delay_s * 1000:.0f} ms"
     server.start()
     threads = [threading.Thread(target=worker.work, args=(server,)) for worker in workers]
     for thread in threads:
         thread.start()
     delay_s = chance.uniform(0, 0.5)
-    time.sleep(delay_s)
-    server.kill()
+    server.kill(delay_s)
     for thread in threads:
         thread.join(60)
         assert not thread.is_alive()

@@ -40,7 +40,7 @@ def test_a_long_recovery_has_a_bar_on_a_terminal() -> None:
         screen.end_progress()
         cleared = os.read(outside, 65536).decode()
     assert "reading the snapshot" in shown and "30%" in shown
-    assert cleared.endswith("\x1b[2K") or "\x1b[2K" in cleared
+    assert "\x1b[2K" in cleared
 
 
 def test_a_size_that_is_not_known_is_no_obstacle() -> None:
@@ -52,7 +52,7 @@ def test_a_size_that_is_not_known_is_no_obstacle() -> None:
         screen.progress("log", 1000, 0)
         shown = os.read(outside, 65536).decode()
         screen.end_progress()
-    assert "reading the log" in shown and "%" not in shown.replace("%)", "")
+    assert "reading the log" in shown and "1,000 transactions" in shown
 
 
 def test_a_short_recovery_shows_no_bar() -> None:

@@ -62,8 +62,9 @@ class Screen:
         if self._bar is None:
             self._bar = _new_bar(self._out)
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=size or None)
-        self._bar.update(self._tasks[what], completed=done, total=size or None)
+            self._tasks[what] = self._bar.add_task(what, total=size or None, shown="")
+        shown = f"{done * 100 // size}%" if size else f"{done:,} transactions"
+        self._bar.update(self._tasks[what], completed=done, total=size or None, shown=shown)
         self._bar.refresh()
 
     def end_progress(self) -> None:
@@ -105,12 +106,12 @@ def _write_line(file: TextIO, line: str) -> None:
 def _new_bar(out: TextIO) -> "Progress":
     """A bar without a thread of its own: the server forks."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("reading the {task.description}"),
         BarColumn(),
-        TaskProgressColumn(show_speed=True),
+        TextColumn("{task.fields[shown]}"),
         TimeElapsedColumn(),
     )
     bar = Progress(*columns, console=Console(file=out), auto_refresh=False, transient=True)
