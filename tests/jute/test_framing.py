@@ -1,5 +1,7 @@
 """Frames that come in pieces, whole and byte by byte."""
 
+import tracemalloc
+
 import pytest
 
 from zoopark.jute.framing import Pieces
@@ -49,3 +51,21 @@ def test_an_empty_piece_changes_nothing() -> None:
     pieces = _pieces(b"", FRAME[:5], b"")
     assert pieces.size_bytes == 5
     assert not pieces.has_frame(LIMIT)
+
+
+def test_tiny_pieces_take_no_more_memory_than_their_bytes() -> None:
+    """A piece costs fifty bytes beside its own: a stranger who sends two at a time would fill the memory."""
+    n_pieces = 50_000
+    tracemalloc.start()
+    try:
+        pieces = _pieces((2 * n_pieces).to_bytes(4, "big"))
+        for number in range(n_pieces - 1):
+            pieces.add(number.to_bytes(2, "big"))
+        held_bytes = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert not pieces.has_frame(2 * n_pieces)
+    assert held_bytes < 2 * 2 * n_pieces
+    pieces.add(b"\xff\xff")
+    assert pieces.has_frame(2 * n_pieces)
+    assert pieces.take()[4:] == b"".join(number.to_bytes(2, "big") for number in range(n_pieces - 1)) + b"\xff\xff"

@@ -9,6 +9,8 @@ from typing import Final, final
 from zoopark.jute.buffer import I32
 
 LENGTH_BYTES: Final = 4
+MAX_PIECES: Final = 256
+"""More pieces are joined to one: a piece of two bytes takes more than fifty."""
 
 
 @final
@@ -26,6 +28,8 @@ class Pieces:
         if piece:
             self._pieces.append(piece)
             self.size_bytes += len(piece)
+            if len(self._pieces) > MAX_PIECES:
+                self._pieces = [b"".join(self._pieces)]
 
     def take(self) -> bytes:
         """Everything kept, which is then forgotten."""
