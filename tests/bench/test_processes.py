@@ -42,7 +42,7 @@ def test_memory_shared_after_a_fork_counts_once() -> None:
         os.kill(members[1], 9)
 
 
-def test_processor_time_of_a_child_counts() -> None:
+def test_cpu_time_of_a_child_counts() -> None:
     burn = "import time\nwhile time.process_time() < 0.3: pass"
     with python(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])") as process:
         assert 0.3 <= cpu_seconds(process.pid) < 10

@@ -5,12 +5,17 @@ Source: ZooKeeper programmer's guide, "Builtin ACL Schemes"; the auth packet of 
 
 from typing import Final
 
+from zoopark import errors
+from zoopark.errors import Malformed
+from zoopark.jute.buffer import Reader
 from zoopark.server.config import Config
 from zoopark.tree.acl import SUPER, Identity, digest_identity
 
 DIGEST: Final = b"digest"
 IP: Final = b"ip"
 ENSEMBLE: Final = b"ensemble"
+MAX_IDENTITIES: Final = 1000
+"""That one connection may prove."""
 
 
 def authenticate(config: Config, scheme: bytes, auth: bytes | None, address: bytes) -> list[Identity] | None:
@@ -31,6 +36,37 @@ def authenticate(config: Config, scheme: bytes, auth: bytes | None, address: byt
     if scheme == ENSEMBLE and config.has_ensemble_scheme:
         return _ensemble(config, auth)
     return None
+
+
+def prove(config: Config, packet: bytes, address: bytes, known: list[Identity]) -> tuple[int | None, str]:
+    """Add what an auth packet proves to the identities `known`.
+
+    Returns (err to answer, or None for no answer; why the connection is to be closed, or "").
+    """
+    try:
+        reader = Reader(packet)
+        reader.i32()
+        scheme, auth = reader.string(), reader.buffer()
+    except Malformed as error:
+        return None, f"a malformed auth packet: {error}"
+    proven = authenticate(config, scheme or b"", auth, address)
+    if proven is None:
+        return errors.AUTH_FAILED, f"authentication failed, scheme {scheme!r}"
+    known.extend(identity for identity in proven if identity not in known)
+    if len(known) > MAX_IDENTITIES:
+        return None, f"more than {MAX_IDENTITIES} identities"
+    return errors.OK, ""
+
+
+def has_sasl_token(packet: bytes) -> bool:
+    """Whether a SASL packet carries a token.
+
+    Without a login configuration ZooKeeper has no SASL server, answers any token with a null one, and fails without.
+    """
+    try:
+        return Reader(packet).buffer() is not None
+    except Malformed:
+        return False
 
 
 def is_admitted(config: Config, identities: list[Identity]) -> bool:

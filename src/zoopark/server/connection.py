@@ -17,16 +17,16 @@ from collections import deque
 from typing import Final, final
 
 from zoopark import errors
-from zoopark.errors import Malformed
 from zoopark.jute import proto
 from zoopark.jute import stat as stats
-from zoopark.jute.buffer import I32, Reader, pack_buffer
+from zoopark.jute.buffer import I32, pack_buffer
 from zoopark.jute.framing import Pieces
 from zoopark.record import Now
-from zoopark.server.authentication import authenticate, is_admitted
-from zoopark.server.handshake import read_opening, take_over
+from zoopark.server.authentication import has_sasl_token, is_admitted, prove
+from zoopark.server.handshake import begin_session, read_opening
 from zoopark.server.parts import Parts
-from zoopark.server.prepare import RefusedError, Requester
+from zoopark.server.prepare import Requester
+from zoopark.server.reads import THROTTLED, UNREADABLE
 from zoopark.server.replies import body_of
 from zoopark.server.sessions import Session
 from zoopark.server.tally import Tally
@@ -44,12 +44,6 @@ NO_ZXID: Final = -1
 LARGE_ANSWER_BYTES: Final = 512
 MAX_OUT_BYTES: Final = 4 << 20
 """Of large answers; no more requests are looked at until the client has taken them."""
-MAX_IDENTITIES: Final = 1000
-"""That a connection may prove."""
-THROTTLED: Final = -1001
-"""In the place of an opcode: a request that waited too long, which is refused in its turn."""
-UNREADABLE: Final = -1000
-"""In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
 
 _FREQUENT_WRITES: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2, proto.DELETE)
 _GET_HEAD: Final = struct.Struct(">iiii")
@@ -230,10 +224,6 @@ class Connection:
         elif self.waiting:
             self._serve_waiting(now)
 
-    def on_replies(self, count: int, latency_ms: int, now: Now) -> None:
-        """`count` writes that came in together were answered."""
-        self.traffic.on_replies(count, latency_ms, now.mono_ms)
-
     def on_event(self, event: int, path: bytes, zxid: int, acl: Acl) -> None:
         """A watch of this connection fired. Nothing is said to somebody who may not read the node (CVE-2024-23944)."""
         if self.state != OPEN:
@@ -242,10 +232,6 @@ class Connection:
             notification = proto.encode_event(event, path, zxid)
             self.out.append(notification)
             self.tally.notified(1, len(notification) - 4)
-
-    def on_session_gone(self) -> None:
-        """The session of this connection was closed or has moved away."""
-        self.close("its session is gone")
 
     def close(self, why: str) -> None:
         """Take no more requests; the host writes what is left in `out` and closes."""
@@ -310,36 +296,22 @@ class Connection:
                 self._connect(opening.request, now)
 
     def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
-        parts, config = self.parts, self.parts.config
-        if not parts.admission.admits(request.session_id != 0, now.mono_ms):
-            self.close("no token is left (connection_throttle_tokens)")
+        begun = begin_session(self.parts, request, now)
+        self.timeout_ms, self.has_read_only = begun.timeout_ms, request.has_read_only
+        if begun.is_new:
+            self.state = OPENING
+            self.requester = Requester(self.parts.sessions.new_id(), self.identities)
+            self.accepted += 1
+            body = I32.pack(self.timeout_ms)
+            self.parts.pipeline.submit(self.requester, self.connection_id, 0, proto.CREATE_SESSION, body, now)
             return
-        parts.metrics.connection_requests += 1
-        if request.last_zxid_seen > parts.tree.last_zxid:
-            self.close(f"the client has seen zxid {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
+        self.tally.notified(begun.session is not None or begun.refusal != b"", 0)
+        if begun.session is not None:
+            self._open(begun.session, now)
             return
-        low, high = config.min_session_timeout_ms, config.max_session_timeout_ms
-        self.timeout_ms = min(max(request.timeout_ms, low), high)
-        self.has_read_only = request.has_read_only
-        if request.session_id:
-            self._attach(request, now)
-            return
-        self.state = OPENING
-        session_id = parts.sessions.new_id()
-        self.requester = Requester(session_id, self.identities)
-        self.accepted += 1
-        body = I32.pack(self.timeout_ms)
-        parts.pipeline.submit(self.requester, self.connection_id, 0, proto.CREATE_SESSION, body, now)
-
-    def _attach(self, request: proto.ConnectRequest, now: Now) -> None:
-        self.tally.notified(1, 0)
-        session = take_over(self.parts, request, self.timeout_ms, now)
-        if session is not None:
-            self._open(session, now)
-            return
-        refusal = proto.encode_connect_response(0, 0, bytes(proto.PASSWORD_BYTES), self.has_read_only)
-        self.out.append(refusal)
-        self.close(f"session {request.session_id:#x} is not open, or the password is wrong")
+        if begun.refusal:
+            self.out.append(begun.refusal)
+        self.close(begun.why)
 
     def _on_session_created(self, now: Now) -> None:
         session = self.parts.sessions.by_id.get(self.requester.session_id)
@@ -387,7 +359,7 @@ class Connection:
             at = stop
             if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted and not self.waiting:
                 n_reads += 1
-                self._answer_get(xid, body)
+                self._answer(xid, op, body)
             elif op in _FREQUENT_WRITES and self.is_admitted:
                 if submit(self.requester, self.connection_id, xid, op, body, now):
                     self.accepted += 1
@@ -405,7 +377,8 @@ class Connection:
             if xid >= 0 and op != proto.SASL:
                 self.last_op, self.last_xid = op, xid
             else:
-                self._note_last(chunk, at)
+                op, xid = _last_of(chunk, at)
+                self.last_op, self.last_xid = op or self.last_op, xid if xid >= 0 else self.last_xid
             if n_reads:
                 self.tally.reads(n_reads, 0, now.mono_ms)
                 self.last_zxid = self.parts.tree.last_zxid
@@ -448,11 +421,13 @@ class Connection:
 
     def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
         if op == proto.AUTH:
-            self.tally.notified(1, 0)
             self._authenticate(xid, body)
         elif op == proto.SASL:
             self.tally.notified(1, 0)
-            self._refuse_sasl(xid, body)
+            if has_sasl_token(body):
+                self._reply(xid, 0, errors.OK, pack_buffer(None))
+            else:
+                self.close("a SASL packet without a token")
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
@@ -475,36 +450,14 @@ class Connection:
         else:
             self.waiting.append((self.accepted, xid, op, body, now.mono_ms))
 
-    def _authenticate(self, xid: int, body: bytes) -> None:
-        try:
-            reader = Reader(body)
-            reader.i32()
-            scheme, auth = reader.string(), reader.buffer()
-        except Malformed as error:
-            self.close(f"a malformed auth packet: {error}")
-            return
-        proven = authenticate(self.parts.config, scheme or b"", auth, self.address.encode())
-        if proven is None:
-            self._reply(xid, 0, errors.AUTH_FAILED, b"")
-            self.close(f"authentication failed, scheme {scheme!r}")
-            return
-        self.identities.extend(identity for identity in proven if identity not in self.identities)
-        if len(self.identities) > MAX_IDENTITIES:
-            self.close(f"more than {MAX_IDENTITIES} identities")
-            return
+    def _authenticate(self, xid: int, packet: bytes) -> None:
+        self.tally.notified(1, 0)
+        err, why = prove(self.parts.config, packet, self.address.encode(), self.identities)
         self.is_admitted = is_admitted(self.parts.config, self.identities)
-        self._reply(xid, 0, errors.OK, b"")
-
-    def _refuse_sasl(self, xid: int, body: bytes) -> None:
-        """Without a login configuration ZooKeeper has no SASL server and answers any token with a null one."""
-        try:
-            token = Reader(body).buffer()
-        except Malformed:
-            token = None
-        if token is None:
-            self.close("a SASL packet without a token")
-        else:
-            self._reply(xid, 0, errors.OK, pack_buffer(None))
+        if err is not None:
+            self._reply(xid, 0, err, b"")
+        if why:
+            self.close(why)
 
     def _serve_waiting(self, now: Now) -> None:
         """Answer the reads whose writes are finished."""
@@ -517,46 +470,14 @@ class Connection:
             self._answer(xid, op, body)
             self.tally.reads(1, now.mono_ms - came_ms, now.mono_ms)
 
-    def _answer_get(self, xid: int, body: bytes) -> None:
-        try:
-            answer = self.parts.reads.get_data(self.requester, self.connection_id, body)
-        except RefusedError as refusal:
-            self._reply(xid, self.parts.tree.last_zxid, refusal.err, b"")
-        except (Malformed, struct.error, IndexError):
-            self._reply(xid, self.parts.tree.last_zxid, errors.MARSHALLING_ERROR, b"")
-        else:
-            zxid = self.parts.tree.last_zxid
-            self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, errors.OK))
-            self.out.append(answer)
-            if len(answer) > LARGE_ANSWER_BYTES:
-                self.out_bytes += len(answer)
-
     def _answer(self, xid: int, op: int, body: bytes) -> None:
-        reads, zxid = self.parts.reads, self.parts.tree.last_zxid
-        err, answer = errors.OK, b""
-        try:
-            if op == proto.GET_DATA:
-                answer = reads.get_data(self.requester, self.connection_id, body)
-            elif op == proto.PING:
-                xid = proto.PING_XID
-            elif op == UNREADABLE:
-                err = errors.MARSHALLING_ERROR
-            elif op == THROTTLED:
-                err = errors.THROTTLED_OP
-            elif op == proto.MULTI_READ:
-                err, answer = reads.multi_read(self.requester, body)
-            elif op in (proto.SET_WATCHES, proto.SET_WATCHES2):
-                events = reads.set_watches(self.connection_id, op, body)
-                self.watches_due = 0
-                self.out.extend(events)
-                self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))
-            else:
-                answer = reads.answer(self.requester, self.connection_id, op, body)
-        except RefusedError as refusal:
-            err = refusal.err
-        except (Malformed, struct.error, IndexError):
-            err = errors.MARSHALLING_ERROR
-        self._reply(xid, zxid, err, answer)
+        err, answer, events = self.parts.reads.serve(self.requester, self.connection_id, op, body)
+        if events:
+            self.out.extend(events)
+            self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))
+        if op in (proto.SET_WATCHES, proto.SET_WATCHES2):
+            self.watches_due = 0
+        self._reply(proto.PING_XID if op == proto.PING else xid, self.parts.tree.last_zxid, err, answer)
 
     def _reply(self, xid: int, zxid: int, err: int, body: bytes) -> None:
         self.last_zxid = zxid
@@ -564,12 +485,13 @@ class Connection:
         if len(body) > LARGE_ANSWER_BYTES:
             self.out_bytes += len(body)
 
-    def _note_last(self, chunk: bytes, end: int) -> None:
-        """What `cons` shows of the last request among these; those that only prove who somebody is do not count."""
-        at = 0
-        while at < end:
-            size, xid, op = proto.FRAME_AND_REQUEST_HEADER.unpack_from(chunk, at)
-            at += 4 + size
-            if op not in (proto.AUTH, proto.SASL):
-                self.last_op = op
-                self.last_xid = xid if xid >= 0 else self.last_xid
+
+def _last_of(chunk: bytes, end: int) -> tuple[int, int]:
+    """(opcode, xid) of the last request among these that is not there to prove who somebody is; xid -1 if unknown."""
+    last_op, last_xid, at = 0, -1, 0
+    while at < end:
+        size, xid, op = proto.FRAME_AND_REQUEST_HEADER.unpack_from(chunk, at)
+        at += 4 + size
+        if op not in (proto.AUTH, proto.SASL):
+            last_op, last_xid = op, xid if xid >= 0 else last_xid
+    return last_op, last_xid

@@ -8,7 +8,13 @@ from typing import Final, final
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, Reader
 from zoopark.jute.framing import LENGTH_BYTES
-from zoopark.jute.proto import ConnectRequest, decode_connect_request, password_of
+from zoopark.jute.proto import (
+    PASSWORD_BYTES,
+    ConnectRequest,
+    decode_connect_request,
+    encode_connect_response,
+    password_of,
+)
 from zoopark.record import Now
 from zoopark.server.parts import Parts
 from zoopark.server.sessions import Session
@@ -55,7 +61,44 @@ def read_opening(chunk: bytes, limit: int) -> Opening:
     return opening
 
 
-def take_over(parts: Parts, request: ConnectRequest, timeout_ms: int, now: Now) -> Session | None:
+@final
+class Begun:
+    """What became of a ConnectRequest.
+
+    `is_new` asks for a session to be created with `timeout_ms`; `session` is an old one that was taken over. Otherwise
+    the connection is to be closed for the reason `why`, after `refusal` was sent.
+    """
+
+    __slots__ = ("is_new", "refusal", "session", "timeout_ms", "why")
+
+    def __init__(self, timeout_ms: int, why: str = "") -> None:
+        self.timeout_ms = timeout_ms
+        self.why = why
+        self.is_new = False
+        self.session: Session | None = None
+        self.refusal = b""
+
+
+def begin_session(parts: Parts, request: ConnectRequest, now: Now) -> Begun:
+    """Decide on a ConnectRequest, in ZooKeeper's order: throttle, zxid, timeout, then the session."""
+    config = parts.config
+    if not parts.admission.admits(request.session_id != 0, now.mono_ms):
+        return Begun(0, "no token is left (connection_throttle_tokens)")
+    parts.metrics.connection_requests += 1
+    if request.last_zxid_seen > parts.tree.last_zxid:
+        return Begun(0, f"the client has seen {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
+    begun = Begun(min(max(request.timeout_ms, config.min_session_timeout_ms), config.max_session_timeout_ms))
+    if request.session_id == 0:
+        begun.is_new = True
+        return begun
+    begun.session = _take_over(parts, request, begun.timeout_ms, now)
+    if begun.session is None:
+        begun.why = f"session {request.session_id:#x} is not open, or the password is wrong"
+        begun.refusal = encode_connect_response(0, 0, bytes(PASSWORD_BYTES), request.has_read_only)
+    return begun
+
+
+def _take_over(parts: Parts, request: ConnectRequest, timeout_ms: int, now: Now) -> Session | None:
     """The open session that a client asks for, heard of now; None if there is none or the password is wrong.
 
     The connection it had is closed even if the password is wrong, as ZooKeeper does.

@@ -131,14 +131,14 @@ class Member:
                 self._on_session_txn(op, txn, connection_id, now)
             if connection_id != run_id or came_ms != run_came_ms:
                 if connection is not None:
-                    connection.on_replies(n_run, now.mono_ms - run_came_ms, now)
+                    connection.traffic.on_replies(n_run, now.mono_ms - run_came_ms, now.mono_ms)
                 connection = self._find_dirty(connection_id)
                 run_id, run_came_ms, n_run = connection_id, came_ms, 0
             if connection is not None:
                 connection.on_outcome(xid, op, outcome, now)
                 n_run += 1
         if connection is not None:
-            connection.on_replies(n_run, now.mono_ms - run_came_ms, now)
+            connection.traffic.on_replies(n_run, now.mono_ms - run_came_ms, now.mono_ms)
         if logged:
             self.metrics.on_updates(logged, now)
         self.preparer.on_applied(zxid)
@@ -214,7 +214,7 @@ class Member:
             session = self.sessions.remove(session_id)
             owner = self.connections.get(session.connection) if session is not None else None
             if owner is not None and owner.connection_id != asker:
-                owner.on_session_gone()
+                owner.close("its session is gone")
 
     def _tell_watchers(self) -> None:
         for watcher, event, path, zxid, acl in self.tree.fired:

@@ -5,6 +5,7 @@ registered here, under the id of the connection that asked.
 """
 
 import re
+import struct
 from typing import Final, final
 
 from zoopark import errors, paths
@@ -26,6 +27,10 @@ ANY_WATCHER: Final = 3
 PERSISTENT_WATCHER: Final = 4
 RECURSIVE_WATCHER: Final = 5
 REPLAYED_ZXID: Final = -1
+UNREADABLE: Final = -1000
+"""In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
+THROTTLED: Final = -1001
+"""In the place of an opcode: a request that waited too long, which is refused in its turn."""
 _ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\ufffd".encode()
 MAX_ANSWER_BYTES: Final = 1024
@@ -41,6 +46,28 @@ class Reads:
         self.config = config
         self.tree = tree
 
+    def serve(self, requester: Requester, watcher: int, op: int, body: bytes) -> tuple[int, bytes, list[bytes]]:
+        """(err, body of the reply, framed notifications that go before it) for a read of any kind.
+
+        `op` may also be UNREADABLE or THROTTLED: requests that get nothing but an error in their turn.
+        """
+        try:
+            if op == proto.GET_DATA:
+                return errors.OK, self.get_data(requester, watcher, body), []
+            if op == proto.MULTI_READ:
+                return *self.multi_read(requester, body), []
+            if op in (proto.SET_WATCHES, proto.SET_WATCHES2):
+                return errors.OK, b"", self.set_watches(watcher, op, body)
+            if op == UNREADABLE:
+                return errors.MARSHALLING_ERROR, b"", []
+            if op == THROTTLED:
+                return errors.THROTTLED_OP, b"", []
+            return errors.OK, self.answer(requester, watcher, op, body), []
+        except RefusedError as refusal:
+            return refusal.err, b"", []
+        except (Malformed, struct.error, IndexError):
+            return errors.MARSHALLING_ERROR, b"", []
+
     def answer(self, requester: Requester, watcher: int, op: int, body: bytes) -> bytes:
         """The body of the reply to a read other than getData, setWatches and multiRead.
 
@@ -49,6 +76,8 @@ class Reads:
             body: the request's record.
         """
         reader = Reader(body)
+        if op == proto.PING:
+            return b""
         if op == proto.EXISTS:
             return self._exists(requester, watcher, reader)
         if op in (proto.GET_CHILDREN, proto.GET_CHILDREN2):
