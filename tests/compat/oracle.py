@@ -32,6 +32,7 @@ CARRIER: Final = "pyspark==4.0.1"
 APACHE_38_JAR: Final = Path("/usr/share/java/zookeeper.jar")
 SIMPLE_LOGGER_JAR: Final = Path("/usr/share/java/slf4j-simple.jar")
 MAIN_CLASS: Final = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+QUICK_JAVA: Final = ("-Xmx512m", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 JAR_PREFIXES: Final = (
     *("zookeeper-3", "zookeeper-jute", "slf4j-api", "log4j-api", "log4j-core", "log4j-slf4j2", "netty-", "snappy-java"),
     *("metrics-core-4", "jline-2", "commons-cli", "commons-io", "jackson-core-2", "jackson-databind", "jackson-annot"),
@@ -186,20 +187,20 @@ def apache(version: str, search_path: str | None = None) -> Flavour:
 
     Java is looked for in the directories of `search_path`, those of PATH if it is None.
     """
-    java = shutil.which("java", path=search_path)
-    if java is None:
-        raise OracleMissingError(
-            "there is no java on the PATH; on Debian: apt-get install default-jre-headless zookeeper"
-        )
+    java = _java(search_path)
     class_path = _class_path(version)
 
     def command(config: Path, properties: Mapping[str, str]) -> list[str]:
         options = [f"-D{key}={value}" for key, value in properties.items()]
         logging = f"-Dlog4j2.configurationFile={config.parent / 'log4j2.properties'}"
-        quick = ["-Xmx512m", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        return [java, *quick, logging, *options, "-cp", class_path, MAIN_CLASS, str(config)]
+        return [java, *QUICK_JAVA, logging, *options, "-cp", class_path, MAIN_CLASS, str(config)]
 
     return Flavour(f"apache-{version}", command)
+
+
+def java_command(version: str, *words: str) -> list[str]:
+    """The command line that runs a class of Apache ZooKeeper "3.9.3" or "3.8"; OracleMissingError as of `apache`."""
+    return [_java(None), *QUICK_JAVA, "-cp", _class_path(version), *words]
 
 
 def zoopark() -> Flavour:
@@ -252,6 +253,15 @@ def four_letter_word(address: tuple[str, int], word: bytes) -> bytes:
     with socket.create_connection(address, 5) as link:
         link.sendall(word)
         return b"".join(iter(lambda: link.recv(65536), b""))
+
+
+def _java(search_path: str | None) -> str:
+    java = shutil.which("java", path=search_path)
+    if java is None:
+        raise OracleMissingError(
+            "there is no java on the PATH; on Debian: apt-get install default-jre-headless zookeeper"
+        )
+    return java
 
 
 def _class_path(version: str) -> str:

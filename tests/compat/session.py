@@ -1,0 +1,130 @@
+"""One client session over `wire`: one request at a time, and the walk through everything it can see.
+
+Every reply is read by hand here, so that a tree which two servers tell alike is told alike by both to a third party.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tests.compat import wire
+from tests.compat.wire import Link, Reader
+
+OPEN_ACL: Final = wire.vector([wire.i32(31) + wire.string("world") + wire.string("anyone")])
+STAT_FIELDS: Final = (
+    *("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion"),
+    *("ephemeral_owner", "data_length", "num_children", "pzxid"),
+)
+WIDE_FIELDS: Final = frozenset({"czxid", "mzxid", "ctime", "mtime", "ephemeral_owner", "pzxid"})
+NO_NODE: Final = -101
+
+
+class RefusedError(Exception):
+    """The server does not take the session, or answered a request that had to work with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply: its zxid, its error code and what follows the header."""
+
+    zxid: int
+    error: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """All that a client can learn about a node."""
+
+    data: bytes | None
+    stat: dict[str, int]
+    acl: tuple[tuple[int, bytes | None, bytes | None], ...]
+    children: tuple[str, ...]
+
+
+class Session:
+    """A session of its own connection; events that arrive are dropped.
+
+    Args:
+        address: host and port.
+        timeout_ms: what to ask for.
+        session_id: a session to go on with, 0 for a new one; its password is derived.
+
+    Errors: RefusedError if the session is not to be had.
+    """
+
+    def __init__(self, address: tuple[str, int], timeout_ms: int = 30_000, session_id: int = 0) -> None:
+        self._link = Link(address)
+        password = wire.session_password(session_id) if session_id else bytes(16)
+        self._link.send(wire.frame(wire.connect_request(0, timeout_ms, session_id, password) + b"\x00"))
+        answer = self._link.receive()
+        if answer is None:
+            raise RefusedError("no answer to the connect request")
+        reader = Reader(answer)
+        reader.i32()
+        self.timeout_ms = reader.i32()
+        self.session_id = reader.i64()
+        if self.session_id == 0:
+            raise RefusedError(f"session {session_id:#x} has expired")
+        self._xid = 0
+
+    def call(self, opcode: int, body: bytes, xid: int | None = None) -> Reply:
+        """Send a request and wait for its reply; RefusedError if the server hangs up."""
+        self._xid += 1
+        asked = self._xid if xid is None else xid
+        self._link.send(wire.request(asked, opcode, body))
+        while frame := self._link.receive():
+            reader = Reader(frame)
+            if reader.i32() == asked:
+                return Reply(reader.i64(), reader.i32(), reader.rest())
+        raise RefusedError(f"the server hung up on opcode {opcode}")
+
+    def must(self, opcode: int, body: bytes) -> Reader:
+        """The body of a reply without an error; RefusedError otherwise."""
+        reply = self.call(opcode, body)
+        if reply.error != 0:
+            raise RefusedError(f"opcode {opcode} {body[:100]!r}: error {reply.error}")
+        return Reader(reply.body)
+
+    def authenticate(self, scheme: str, credential: bytes) -> None:
+        """Add an identity; RefusedError if the server does not take it."""
+        if self.call(wire.AUTH, wire.i32(0) + wire.string(scheme) + wire.buf(credential), wire.AUTH_XID).error != 0:
+            raise RefusedError(f"scheme {scheme}")
+
+    def create(self, path: str, data: bytes | None = b"", flags: int = 0, acl: bytes = OPEN_ACL) -> str:
+        """Create a node and return its path, with its number if it has one."""
+        body = wire.string(path) + wire.buf(data) + acl + wire.i32(flags)
+        return (self.must(wire.CREATE, body).buf() or b"").decode()
+
+    def end(self) -> None:
+        """Close the session and the connection."""
+        self.call(wire.CLOSE_SESSION, b"")
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the session stays until it expires."""
+        self._link.close()
+
+    def walk(self) -> dict[str, Node]:
+        """Every node by its path, from the root down in the order of names."""
+        found: dict[str, Node] = {}
+        waiting = ["/"]
+        while waiting:
+            path = waiting.pop()
+            found[path] = self.node(path)
+            waiting += [f"{path.rstrip('/')}/{name}" for name in reversed(found[path].children)]
+        return found
+
+    def node(self, path: str) -> Node:
+        """What there is to know about a node; RefusedError if it is missing or hidden from this session."""
+        reader = self.must(wire.GET_DATA, wire.string(path) + b"\x00")
+        data, stat = reader.buf(), read_stat(reader)
+        reader = self.must(wire.GET_ACL, wire.string(path))
+        acl = tuple((reader.i32(), reader.buf(), reader.buf()) for _ in range(reader.i32()))
+        reader = self.must(wire.GET_CHILDREN, wire.string(path) + b"\x00")
+        children = sorted((reader.buf() or b"").decode("utf-8", "surrogateescape") for _ in range(reader.i32()))
+        return Node(data, stat, acl, tuple(children))
+
+
+def read_stat(reader: Reader) -> dict[str, int]:
+    """The fields of a Stat by name."""
+    return {name: reader.i64() if name in WIDE_FIELDS else reader.i32() for name in STAT_FIELDS}
