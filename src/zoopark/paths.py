@@ -14,7 +14,8 @@ CONFIG: Final = b"/zookeeper/config"
 SYSTEM_PATHS: Final = (ROOT, SYSTEM, QUOTA, CONFIG)
 UNCOUNTED_PREFIX: Final = b"/zookeeper/"
 
-_PLAIN: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x2F)
+PLAIN: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x2F)
+"""Bytes that may stand anywhere in a component."""
 _FORBIDDEN_UNITS: Final = re.compile("[\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\uf8ff\\ufff0-\\uffff]")
 
 
@@ -23,7 +24,7 @@ def is_plain_component(component: bytes) -> bool:
 
     A cheap sufficient test: a component that fails it may still be legal, see `is_valid`.
     """
-    return not component.translate(None, _PLAIN) and component not in (b"", b".", b"..")
+    return not component.translate(None, PLAIN) and component not in (b"", b".", b"..")
 
 
 def is_valid(path: bytes) -> bool:

@@ -12,7 +12,7 @@ from zoopark.server.prepare import Preparer, Requester
 from zoopark.server.sessions import SessionTracker
 from zoopark.tree.acl import Identity
 from zoopark.tree.owners import OwnerKinds
-from zoopark.tree.tree import Outcome, Tree
+from zoopark.tree.tree import Change, Outcome, Tree
 from zoopark.tree.znode import node_digest
 
 START_MS: Final = 1_600_000_000_000
@@ -25,6 +25,7 @@ class Workshop:
 
     Attributes:
         log: (zxid, transaction) of everything prepared so far.
+        changes: what each of them changes, where its preparation knew.
         waiting: how many of them, at the end, are not applied yet.
     """
 
@@ -34,6 +35,7 @@ class Workshop:
         self.sessions = SessionTracker(2000, 1)
         self.preparer = Preparer(default_config("/data", given), self.tree, self.sessions, self.tree.last_zxid)
         self.log: list[tuple[int, bytes]] = []
+        self.changes: list[Change | None] = []
         self.waiting = 0
 
     def open(self, *session_ids: int) -> None:
@@ -51,6 +53,7 @@ class Workshop:
         txn = self.preparer.prepare(requester, len(self.log), request.opcode, body, wall_ms)
         assert txn is not None, request.text
         self.log.append((self.preparer.zxid, txn))
+        self.changes.append(self.preparer.change)
         self.waiting += 1
         return txn
 

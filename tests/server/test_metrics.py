@@ -116,7 +116,7 @@ def test_a_batch_is_counted_by_when_its_requests_came(
 ) -> None:
     """One step per different moment, and the same numbers as one step per transaction."""
     metrics = _metrics()
-    metrics.on_updates([(zxid, 1, zxid, 5, b"", came) for zxid, came in enumerate(came_ms)], Now(1_020, 0))
+    metrics.on_updates([(zxid, 1, zxid, 5, b"", came) for zxid, came in enumerate(came_ms, None)], Now(1_020, 0, None))
     summary = metrics.updates.summary()
     found = (summary.count, summary.sum, summary.least, summary.most)
     assert found == (len(came_ms), sum_ms, least_ms, most_ms)
@@ -127,7 +127,7 @@ def test_reads_and_updates_are_one_latency() -> None:
     """What `srvr` shows covers both; the least is 0 only if one of them is."""
     metrics = _metrics()
     metrics.reads.add(4, 3)
-    metrics.on_updates([(1, 1, 1, 5, b"", 1_000)], Now(1_010, 0))
+    metrics.on_updates([(1, 1, 1, 5, b"", 1_000, None)], Now(1_010, 0))
     latency = metrics.latency()
     assert (latency.count, latency.sum, latency.least, latency.most) == (4, 22, 4, 10)
     metrics.sent_other += 5
@@ -169,7 +169,7 @@ def test_a_reset_counts_anew_but_keeps_the_digests() -> None:
     metrics.received = metrics.sessions_expired = 3
     metrics.reads.n_prompt += 1
     metrics.fsync_us.add(7)
-    metrics.on_updates([(1, 1, 1, 5, b"", 0)], START)
+    metrics.on_updates([(1, 1, 1, 5, b"", 0, None)], START)
     metrics.on_fired([(1, NODE_CREATED, b"/a", 7, ACL)])
     assert metrics.rows() != unused
     metrics.reset()

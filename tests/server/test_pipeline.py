@@ -42,9 +42,10 @@ def test_only_what_is_logged_comes_back(logged: int) -> None:
 
 
 def test_what_comes_back_says_whom_to_answer() -> None:
-    zxid, connection, xid, op, txn, came_ms = pipeline_with(1).take_logged(1)[0]
+    zxid, connection, xid, op, txn, came_ms, change = pipeline_with(1).take_logged(1)[0]
     assert (zxid, connection, xid, op, came_ms) == (1, 101, 1, wire.CREATE2, NOW.mono_ms)
     assert txn == pipeline_with(1).take_entries()[0][1]
+    assert change is None or change[0] in txn
 
 
 def test_a_record_that_cannot_be_read_never_enters() -> None:

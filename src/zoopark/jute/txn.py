@@ -10,11 +10,10 @@ Source: ZooKeeper's zookeeper.jute, module org.apache.zookeeper.txn.
 """
 
 from struct import Struct
-from typing import Final, final
+from typing import Final, TypeAlias
 
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, I64, Reader, pack_buffer, pack_vector
-from zoopark.record import Record
 
 CREATE_SESSION: Final = -10
 CLOSE_SESSION: Final = -11
@@ -73,25 +72,9 @@ def encode_create_ttl(path: bytes, data: bytes, acl: bytes, parent_cversion: int
     return b"".join((I32.pack(len(path)), path, data, acl, _CVERSION_TTL.pack(parent_cversion, ttl_ms)))
 
 
-@final
-class CreateTxn(Record):
-    """The creation of a node of any kind.
-
-    `kind` is the transaction's type; `ttl_ms` is 0 but for TTL nodes; `acl` is the encoded vector; `end` is where the
-    body ends in the bytes it was read from.
-    """
-
-    __slots__ = ("acl", "data", "end", "is_ephemeral", "kind", "parent_cversion", "path", "ttl_ms")
-
-    def __init__(self, kind: int, path: bytes, data: bytes | None, acl: bytes) -> None:
-        self.kind = kind
-        self.path = path
-        self.data = data
-        self.acl = acl
-        self.parent_cversion = CURRENT_CVERSION
-        self.is_ephemeral = False
-        self.ttl_ms = 0
-        self.end = 0
+CreateTxn: TypeAlias = tuple[int, bytes, bytes | None, bytes, int, int, int]
+"""(type, path, data, ACL as its vector, parentCVersion, ttl in ms or whether it is ephemeral, end of the body)."""
+END: Final = 6
 
 
 def decode_create(kind: int, data: bytes, at: int) -> CreateTxn:
@@ -100,27 +83,24 @@ def decode_create(kind: int, data: bytes, at: int) -> CreateTxn:
     A body that ends before parentCVersion is a CreateTxnV0, from before ZooKeeper 3.4. Raises Malformed or struct.error
     for other bytes.
     """
-    path_end = at + 4 + int(I32.unpack_from(data, at)[0])
-    size = I32.unpack_from(data, path_end)[0]
+    unpack = I32.unpack_from
+    path_end = at + 4 + int(unpack(data, at)[0])
+    size = unpack(data, path_end)[0]
     value_end = path_end + 4 + (size if size > 0 else 0)
     if path_end < at + 4 or size < -1:
         raise Malformed("a field of negative length")
     acl = OPEN_ACL if data.startswith(OPEN_ACL, value_end) else read_acl_bytes(Reader(data, value_end))
-    created = CreateTxn(kind, data[at + 4 : path_end], data[path_end + 4 : value_end] if size >= 0 else None, acl)
+    path, value = data[at + 4 : path_end], data[path_end + 4 : value_end] if size >= 0 else None
     at = value_end + len(acl)
     if kind in (CREATE, CREATE2):
-        created.is_ephemeral = data[at] != 0
-        at += 1
-        if len(data) - at < 4:
-            created.end = at
-            return created
-    created.parent_cversion = I32.unpack_from(data, at)[0]
-    at += 4
+        if len(data) - at < 5:
+            return kind, path, value, acl, CURRENT_CVERSION, data[at : at + 1] == b"\x01", at + 1
+        is_ephemeral, cversion = _EPHEMERAL_CVERSION.unpack_from(data, at)
+        return kind, path, value, acl, cversion, is_ephemeral, at + 5
+    cversion = unpack(data, at)[0]
     if kind == CREATE_TTL:
-        created.ttl_ms = I64.unpack_from(data, at)[0]
-        at += 8
-    created.end = at
-    return created
+        return kind, path, value, acl, cversion, I64.unpack_from(data, at + 4)[0], at + 12
+    return kind, path, value, acl, cversion, 0, at + 4
 
 
 def encode_set_data(path: bytes, data: bytes, version: int) -> bytes:

@@ -115,13 +115,13 @@ class Member:
     def on_logged(self, zxid: int, now: Now) -> None:
         """Every transaction up to `zxid` is durable: apply it, tell watchers, answer."""
         tree, fired = self.tree, self.tree.fired
-        apply = tree.apply_own if self.config.has_digest else tree.apply
+        has_digest, apply_own = self.config.has_digest, tree.apply_own
         logged = self.pipeline.take_logged(zxid)
         self.logged_since_snapshot += len(logged)
         connection: Connection | None = None
         run_id = run_came_ms = n_run = 0
-        for txn_zxid, connection_id, xid, op, txn, came_ms in logged:
-            outcome = apply(txn)
+        for txn_zxid, connection_id, xid, op, txn, came_ms, change in logged:
+            outcome = apply_own(txn, change) if has_digest else tree.apply(txn)
             if txn_zxid % DIGEST_INTERVAL == 0:
                 self.metrics.digests.append((txn_zxid, tree.digest))
             if fired:

@@ -20,6 +20,7 @@ from zoopark.tree.tree import DIGEST_MASK, Tree
 from zoopark.tree.znode import content_crc
 
 MAX_HEADS: Final = 20_000
+_NO_OWNER: Final = bytes(8)
 
 
 @final
@@ -72,6 +73,15 @@ class Overlay:
             self.recent[path or paths.ROOT] = head
         return head if head.is_there else None
 
+    def holds(self, path: bytes) -> bool:
+        """Whether there is a node at a path; cheaper than to find it."""
+        head = self.recent.get(path)
+        if head is not None:
+            return head.is_there
+        if self.base is None and not self.older:
+            return path in self.tree.nodes
+        return self.find(path) is not None
+
     def add(self, path: bytes, head: Head, parent_path: bytes, parent_stat: bytes) -> None:
         """A node created at `path`; the Stat of its parent, which was found before, becomes `parent_stat`."""
         self.recent[path] = head
@@ -80,7 +90,8 @@ class Overlay:
         parent = self.recent[parent_path]
         parent.n_children += 1
         self.change_stat(parent_path, parent, parent_stat)
-        self._note_owner(path, head, is_owned=True)
+        if head.stat[stats.OWNER_AT :] != _NO_OWNER:
+            self._note_owner(path, head, is_owned=True)
 
     def remove(self, path: bytes, head: Head, zxid: int) -> None:
         """The node at `path` deleted by transaction `zxid`."""

@@ -10,12 +10,13 @@ from typing import Final, TypeAlias, final
 
 from zoopark.record import Now
 from zoopark.server.prepare import Preparer, Requester
+from zoopark.tree.tree import Change
 
 MAX_PENDING_BYTES: Final = 32 << 20
 """Of transactions on their way to the disk; with more, connections that wait for one are not read from."""
 
-Pending: TypeAlias = tuple[int, int, int, int, bytes, int]
-"""(zxid, connection id or 0, xid, opcode, transaction, when its request came in)."""
+Pending: TypeAlias = tuple[int, int, int, int, bytes, int, Change | None]
+"""(zxid, connection id or 0, xid, opcode, transaction, when its request came in, what it changes if that is known)."""
 
 
 @final
@@ -43,7 +44,7 @@ class Pipeline:
             return False
         zxid = preparer.zxid
         self.entries.append((zxid, txn))
-        self.pending.append((zxid, connection, xid, op, txn, now.mono_ms))
+        self.pending.append((zxid, connection, xid, op, txn, now.mono_ms, preparer.change))
         self.pending_bytes += len(txn)
         return True
 

@@ -25,13 +25,15 @@ from zoopark.tree import acl as acls
 from zoopark.tree import quotas
 from zoopark.tree.acl import Acl, Identity
 from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, ORDINARY
-from zoopark.tree.tree import Tree
+from zoopark.tree.tree import Change, Tree
 
 ANY_VERSION: Final = -1
 MAX_VERSION: Final = 0x7FFFFFFF
 _EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
 _SEQUENTIAL_FLAGS: Final = (proto.SEQUENTIAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
+_NO_OWNER: Final = bytes(8)
+_DOTS: Final = (b"", b".", b"..")
 _CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
 
 
@@ -74,6 +76,7 @@ class Preparer:
         self._has_digest = config.has_digest
         self._is_quota_enforced = config.is_quota_enforced
         self._open_sessions = sessions.by_id
+        self.change: Change | None = None
         self._requester = Requester(0, [])
         self._time_ms = 0
 
@@ -84,14 +87,19 @@ class Preparer:
             cxid: the request's xid.
             op: its opcode; `body` its record.
             wall_ms: the time that the transaction will carry.
+
+        `change` then holds what it does to the tree, if it is one plain change and nothing else.
         """
         zxid = self.zxid + 1
         self.zxid = zxid
         self._requester = requester
         self._time_ms = wall_ms
+        self.change = None
         try:
             if op == proto.SET_DATA:
                 kind, record = op, self._set_data(body)
+            elif op == proto.CREATE or op == proto.CREATE2:
+                kind, record = op, self._create(op, body)
             else:
                 kind, record = self._change(op, body)
         except RefusedError as refusal:
@@ -164,7 +172,10 @@ class Preparer:
             raise RefusedError(errors.BAD_VERSION)
         version = version + 1 if version != MAX_VERSION else -MAX_VERSION - 1
         data = body[path_end + 4 : data_end]
-        view.change_data(path, head, data, stats.after_set(stat, self.zxid, self._time_ms, version))
+        stat = stats.after_set(stat, self.zxid, self._time_ms, version)
+        view.change_data(path, head, data, stat)
+        if data:
+            self.change = path, data, stat, b"", b"", b""
         return body[:data_end] + I32.pack(version)
 
     def _read_null_path(self, body: bytes) -> None:
@@ -178,12 +189,15 @@ class Preparer:
         path, data, encoded, flags, ttl_ms = _read_create(op, body)
         if flags > proto.EPHEMERAL_SEQUENTIAL_FLAG or flags < 0 or op == proto.CREATE_TTL:
             self._require_mode(op, flags, ttl_ms)
-        self._require_session()
+        session = self._open_sessions.get(self._requester.session_id)
+        if session is None or session.is_closing:
+            raise RefusedError(errors.SESSION_EXPIRED)
         if path is None:
             raise RefusedError(errors.MARSHALLING_ERROR)
-        parent_path = path[: path.rfind(b"/")] or paths.ROOT
-        if b"/" not in path or b"\x00" in path:
+        slash = path.rfind(b"/")
+        if slash < 0 or b"\x00" in path:
             raise RefusedError(errors.BAD_ARGUMENTS)
+        parent_path = path[:slash] or paths.ROOT
         acl = self.tree.acls.find(encoded) or self._expanded_acl(encoded)
         view = self.view
         parent = view.find(parent_path)
@@ -195,26 +209,30 @@ class Preparer:
         cversion = stats.cversion_of(parent_stat)
         if flags in _SEQUENTIAL_FLAGS:
             path = b"%s%010d" % (path, cversion)
-        is_plain = paths.is_plain_component(path[path.rfind(b"/") + 1 :]) and not path.startswith(b"//")
-        if not is_plain and not paths.is_valid(path):
-            raise RefusedError(errors.BAD_ARGUMENTS)
-        if view.find(path) is not None:
+        name = path[slash + 1 :]
+        if name.translate(None, paths.PLAIN) or name in _DOTS or path.startswith(b"//"):
+            self._require_valid(path)
+        if view.holds(path):
             raise RefusedError(errors.NODE_EXISTS)
-        parent_owner = stats.owner_of(parent_stat)
-        if parent_owner and self.tree.kinds.kind_of(parent_owner) == EPHEMERAL:
+        if parent_stat[stats.OWNER_AT :] != _NO_OWNER and self._is_ephemeral(parent_stat):
             raise RefusedError(errors.NO_CHILDREN_FOR_EPHEMERALS)
         data_size = len(data) - 4
         if self._is_quota_enforced:
             self._require_quota(path, data_size, 1)
         is_ephemeral = flags in _EPHEMERAL_FLAGS
-        owner = self._owner(op, is_ephemeral, ttl_ms)
+        owner = self._requester.session_id if is_ephemeral else 0
+        if op in (proto.CREATE_CONTAINER, proto.CREATE_TTL):
+            owner = CONTAINER_OWNER if op == proto.CREATE_CONTAINER else self.tree.kinds.owner_of_ttl(ttl_ms)
         content = crc32(data[4:], crc32(path)) if data_size else crc32(path)
-        head = Head(stats.new_stat(self.zxid, self._time_ms, owner), content, data_size, 0, acl)
+        stat = stats.new_stat(self.zxid, self._time_ms, owner)
+        head = Head(stat, content, data_size, 0, acl)
         # The count of children created stops at its largest value, as it does in the tree.
         cversion = cversion + 1 if cversion != MAX_VERSION else MAX_VERSION
-        if cversion != stats.cversion_of(parent_stat):
+        if cversion != MAX_VERSION or cversion != stats.cversion_of(parent_stat):
             parent_stat = stats.after_child_created(parent_stat, self.zxid, cversion)
         view.add(path, head, parent_path, parent_stat)
+        if data_size:
+            self.change = path, data[4:], stat, acl.encoded, parent_path, parent_stat
         if op == proto.CREATE_CONTAINER:
             return txns.encode_create_container(path, data, acl.encoded, cversion)
         if op == proto.CREATE_TTL:
@@ -307,6 +325,7 @@ class Preparer:
                 committed.absorb(self.view)
         finally:
             self.view = committed
+        self.change = None
         return txns.encode_multi(parts)
 
     def _part(self, op: int, body: bytes, err: int) -> tuple[int, bytes]:
@@ -334,6 +353,13 @@ class Preparer:
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
             raise RefusedError(errors.SESSION_EXPIRED)
+
+    def _require_valid(self, path: bytes) -> None:
+        if not paths.is_valid(path):
+            raise RefusedError(errors.BAD_ARGUMENTS)
+
+    def _is_ephemeral(self, stat: bytes) -> bool:
+        return self.tree.kinds.kind_of(stats.owner_of(stat)) == EPHEMERAL
 
     def _require_node(self, path: bytes) -> Head:
         head = self.view.find(path)
@@ -383,13 +409,6 @@ class Preparer:
             raise RefusedError(errors.INVALID_ACL)
         expanded = acls.encode_acl(entries)
         return self.tree.acls.find(expanded) or Acl(0, expanded)
-
-    def _owner(self, op: int, is_ephemeral: bool, ttl_ms: int) -> int:
-        if op == proto.CREATE_CONTAINER:
-            return CONTAINER_OWNER
-        if op == proto.CREATE_TTL:
-            return self.tree.kinds.owner_of_ttl(ttl_ms)
-        return self._requester.session_id if is_ephemeral else 0
 
 
 def _next_version(version: int, expected: int) -> int:

@@ -96,6 +96,19 @@ class QuotaPaths:
     def is_empty(self) -> bool:
         return not self.paths
 
+    def on_created(self, path: bytes) -> bool:
+        """A system node was created; whether it is one that holds the usage under a quota."""
+        subject, name = _split(path)
+        if name == LIMITS and subject:
+            self.add(subject)
+        return name == STATS
+
+    def on_deleted(self, path: bytes) -> None:
+        """A system node was deleted."""
+        subject, name = _split(path)
+        if name == LIMITS:
+            self.remove(subject)
+
     def nearest(self, path: bytes) -> bytes | None:
         """The longest path with a quota that is `path` or an ancestor of it, the root left out."""
         while len(path) > 1:
@@ -111,6 +124,14 @@ def limits_path(path: bytes) -> bytes:
 
 def stats_path(path: bytes) -> bytes:
     return QUOTA_PREFIX + path + b"/" + STATS
+
+
+def _split(path: bytes) -> tuple[bytes, bytes]:
+    """(path that a quota is on, name of the node) for a node below QUOTA_PREFIX, two times nothing for others."""
+    if not path.startswith(QUOTA_PREFIX + b"/"):
+        return b"", b""
+    at = path.rfind(b"/")
+    return path[len(QUOTA_PREFIX) : at], path[at + 1 :]
 
 
 def _is_over(used: int, limit: int) -> bool:

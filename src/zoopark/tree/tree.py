@@ -30,6 +30,9 @@ Part: TypeAlias = tuple[int, int, bytes, bytes]
 """What became of one operation of a multi: (type, err, path, Stat as on the wire)."""
 Outcome: TypeAlias = tuple[int, bytes, Znode | None, list[Part] | None]
 """What became of a transaction: (err, path, the node it left, the parts of a multi)."""
+Change: TypeAlias = tuple[bytes, bytes | None, bytes, bytes, bytes, bytes]
+"""What one setData or create does: (path, data, the node's Stat, and for a create the ACL as its vector, the path of
+the parent and the parent's Stat, for a setData b"" in their places)."""
 Fired: TypeAlias = tuple[int, int, bytes, int, Acl]
 """A watch that fired: (watcher, event type, path, zxid, the ACL a watcher needs READ under)."""
 
@@ -70,32 +73,36 @@ class Tree:
         """
         session_id, _, zxid, time_ms, kind = txns.HEADER.unpack_from(txn)
         self._end = len(txn)
-        if kind == txns.SET_DATA:
-            outcome = self._set_data(txn, zxid, time_ms)
-        elif kind == txns.CREATE or kind == txns.CREATE2:
-            created = txns.decode_create(kind, txn, txns.HEADER_BYTES)
-            self._end = created.end
-            outcome = self._create(created, session_id, zxid, time_ms)
-        else:
-            outcome = self._apply_body(kind, Reader(txn, txns.HEADER_BYTES), session_id, zxid, time_ms)
+        outcome = self._apply(txn, kind, session_id, zxid, time_ms)
         self.last_zxid = zxid
         return outcome
 
-    def apply_own(self, txn: bytes) -> Outcome:
+    def apply_own(self, txn: bytes, change: Change | None) -> Outcome:
         """Carry out a transaction that this server prepared itself, with a digest at its end.
 
-        The digest was computed from what the transaction was going to do. Every CHECK_EVERY-th one is computed again
-        from what it did, and must agree; in between it is taken over, which saves a fifth of the time of a write.
+        Args:
+            change: what the transaction does to the tree, as it was worked out when it was prepared, if that is known.
+
+        Every CHECK_EVERY-th transaction is applied from its bytes, and the digest of what it did must be the one that
+        it carries. In between a known change is made as it is, which saves a quarter of the time of a write.
         """
-        if txn[txns.TYPE_AT : txns.HEADER_BYTES] == _ERROR_TYPE:
-            return self.apply(txn)
-        self._is_counting = txn[txns.ZXID_AT + 7] % CHECK_EVERY == 0
-        outcome = self.apply(txn)
-        if self._is_counting:
+        zxid = _ZXID.unpack_from(txn, txns.ZXID_AT)[0]
+        if change is None or zxid % CHECK_EVERY == 0:
+            outcome = self.apply(txn)
             assert self.digest_matches(txn), (self.digest, txn)
+            return outcome
+        self._is_counting = False
+        path, data, stat, encoded, parent_path, parent_stat = change
+        if encoded:
+            parent = self.nodes[parent_path]
+            parent.stat = parent_stat
+            self.answers.pop(parent_path, None)
+            outcome = self._put_node(Znode(data, stat, self.acls.intern(encoded)), path, parent_path, parent, zxid)
         else:
-            self.digest = _U64.unpack_from(txn, len(txn) - 8)[0]
-            self._is_counting = True
+            outcome = self._put_data(self.nodes[path], path, data, stat, zxid)
+        self._is_counting = True
+        self.digest = _U64.unpack_from(txn, len(txn) - 8)[0]
+        self.last_zxid = zxid
         return outcome
 
     def digest_matches(self, txn: bytes) -> bool:
@@ -147,17 +154,30 @@ class Tree:
 
     def recount_quotas(self) -> None:
         """Count the usage under every quota anew, after a snapshot was loaded."""
-        for path in [
-            path for path in self.nodes if path.startswith(paths.QUOTA) and path.endswith(b"/" + quotas.STATS)
-        ]:
-            self._recount(path[len(paths.QUOTA) : -len(quotas.STATS) - 1])
+        for subject in self.quotas.paths:
+            self._recount(subject)
+
+    def _apply(self, txn: bytes, kind: int, session_id: int, zxid: int, time_ms: int) -> Outcome:
+        """One transaction with its header read already; the two most frequent kinds are read without a Reader."""
+        if kind == txns.SET_DATA:
+            path_end = 36 + I32.unpack_from(txn, 32)[0]
+            size = I32.unpack_from(txn, path_end)[0]
+            data_end = path_end + 4 + (size if size > 0 else 0)
+            self._end = data_end + 4
+            data = txn[path_end + 4 : data_end] if size >= 0 else None
+            return self._change_data(txn[36:path_end], data, I32.unpack_from(txn, data_end)[0], (zxid, time_ms))
+        if kind == txns.CREATE or kind == txns.CREATE2:
+            created = txns.decode_create(kind, txn, txns.HEADER_BYTES)
+            self._end = created[txns.END]
+            return self._create(created, session_id, zxid, time_ms)
+        return self._apply_body(kind, Reader(txn, txns.HEADER_BYTES), session_id, zxid, time_ms)
 
     def _apply_body(self, kind: int, reader: Reader, session_id: int, zxid: int, time_ms: int) -> Outcome:
         outcome: Outcome
         if kind in (txns.CREATE, txns.CREATE2, txns.CREATE_CONTAINER, txns.CREATE_TTL):
             created = txns.decode_create(kind, reader.data, reader.position)
             outcome = self._create(created, session_id, zxid, time_ms)
-            reader.position = created.end
+            reader.position = created[txns.END]
         elif kind in (txns.DELETE, txns.DELETE_CONTAINER):
             path = txns.require(reader.string())
             outcome = (self._delete(path, zxid), path, None, None)
@@ -184,63 +204,62 @@ class Tree:
         self._end = reader.position
         return outcome
 
-    def _set_data(self, txn: bytes, zxid: int, time_ms: int) -> Outcome:
-        path_end = 36 + I32.unpack_from(txn, 32)[0]
-        path = txn[36:path_end]
-        size = I32.unpack_from(txn, path_end)[0]
-        data_end = path_end + 4 + max(size, 0)
-        self._end = data_end + 4
-        data = txn[path_end + 4 : data_end] if size >= 0 else None
-        return self._change_data(path, data, I32.unpack_from(txn, data_end)[0], (zxid, time_ms))
-
     def _change_data(self, path: bytes, data: bytes | None, version: int, at: tuple[int, int]) -> Outcome:
         node = self.nodes.get(path)
         if node is None:
             return errors.NO_NODE, path, None, None
+        return self._put_data(node, path, data, stats.after_set(node.stat, at[0], at[1], version), at[0])
+
+    def _put_data(self, node: Znode, path: bytes, data: bytes | None, stat: bytes, zxid: int) -> Outcome:
         old_data, old_stat = node.data, node.stat
         self.answers.pop(path, None)
-        node.stat = stats.after_set(old_stat, at[0], at[1], version)
+        node.stat = stat
         node.data = data
         grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
         self.data_bytes += grown
         if self._is_counting and not path.startswith(_UNCOUNTED):
-            change = node_digest(path, data, node.stat) - node_digest(path, old_data, old_stat)
+            change = node_digest(path, data, stat) - node_digest(path, old_data, old_stat)
             self.digest = self.digest + change & DIGEST_MASK
         if self.quotas.paths:
             self._count_usage(path, grown, 0)
         if self._data_watches or self._child_watches:
-            self._fire(watches.NODE_DATA_CHANGED, path, at[0], node.acl)
+            self._fire(watches.NODE_DATA_CHANGED, path, zxid, node.acl)
         return errors.OK, path, node, None
 
     def _create(self, txn: txns.CreateTxn, session_id: int, zxid: int, time_ms: int) -> Outcome:
-        path = txn.path
-        parent_path = paths.parent_of(path)
-        parent = self.nodes.get(parent_path)
+        kind, path, data, encoded, cversion, ttl_or_ephemeral, _ = txn
+        nodes = self.nodes
+        parent_path = path[: path.rfind(b"/")] or paths.ROOT
+        parent = nodes.get(parent_path)
         if parent is None:
             return errors.NO_NODE, path, None, None
-        self._lift_parent(parent_path, parent, txn.parent_cversion, zxid)
-        known = self.nodes.get(path)
-        if known is not None:
-            if known.acl.encoded == UNKNOWN_ACL:
-                self.acls.release(known.acl)
-                known.acl = self.acls.intern(txn.acl)
-            return errors.NODE_EXISTS, path, None, None
-        owner = self._owner_of(txn, session_id)
-        acl = self.acls.intern(txn.acl)
-        node = Znode(txn.data, stats.new_stat(zxid, time_ms, owner), acl)
+        old_cversion = stats.cversion_of(parent.stat)
+        if cversion == txns.CURRENT_CVERSION:
+            cversion = old_cversion + 1
+        if cversion > old_cversion:
+            self._change_stat(parent_path, parent, stats.after_child_created(parent.stat, zxid, cversion))
+        if path in nodes:
+            return self._create_again(nodes[path], path, encoded)
+        owner = 0
+        if ttl_or_ephemeral or kind == txns.CREATE_CONTAINER:
+            owner = self._owner_of(kind, ttl_or_ephemeral, session_id)
+        node = Znode(data, stats.new_stat(zxid, time_ms, owner), self.acls.intern(encoded))
+        return self._put_node(node, path, parent_path, parent, zxid)
+
+    def _put_node(self, node: Znode, path: bytes, parent_path: bytes, parent: Znode, zxid: int) -> Outcome:
         self.nodes[path] = node
         children = parent.children
         if children is None:
             parent.children = {path: None}
         else:
             children[path] = None
-        if owner:
-            self._index(path, owner)
+        if node.stat[stats.OWNER_AT :] != _NO_OWNER:
+            self._index(path, stats.owner_of(node.stat))
         size = len(node.data) if node.data else 0
         self.data_bytes += len(path) + size
         if path.startswith(_UNCOUNTED):
             # What the client is told is the node as it asked for it, before its usage is counted.
-            asked = Znode(node.data, node.stat, acl)
+            asked = Znode(node.data, node.stat, node.acl)
             self._note_quota_node(path)
             node = asked
         elif self._is_counting:
@@ -248,17 +267,16 @@ class Tree:
         if self.quotas.paths:
             self._count_usage(path, size, 1)
         if self._data_watches or self._child_watches:
-            self._fire(watches.NODE_CREATED, path, zxid, acl)
+            self._fire(watches.NODE_CREATED, path, zxid, node.acl)
             self._fire_children_changed(parent_path, zxid, parent.acl)
         return errors.OK, path, node, None
 
-    def _lift_parent(self, path: bytes, parent: Znode, cversion: int, zxid: int) -> None:
-        old_stat = parent.stat
-        old_cversion = stats.cversion_of(old_stat)
-        if cversion == txns.CURRENT_CVERSION:
-            cversion = old_cversion + 1
-        if cversion > old_cversion:
-            self._change_stat(path, parent, stats.after_child_created(old_stat, zxid, cversion))
+    def _create_again(self, node: Znode, path: bytes, encoded: bytes) -> Outcome:
+        """A node that a fuzzy snapshot held already, perhaps without its ACL."""
+        if node.acl.encoded == UNKNOWN_ACL:
+            self.acls.release(node.acl)
+            node.acl = self.acls.intern(encoded)
+        return errors.NODE_EXISTS, path, None, None
 
     def _delete(self, path: bytes, zxid: int) -> int:
         parent_path = paths.parent_of(path)
@@ -281,7 +299,7 @@ class Tree:
         size = len(node.data) if node.data else 0
         self.data_bytes -= len(path) + size
         if path.startswith(_UNCOUNTED):
-            self._forget_quota_node(path)
+            self.quotas.on_deleted(path)
         else:
             self.digest = self.digest - node_digest(path, node.data, node.stat) & DIGEST_MASK
         if self.quotas.paths:
@@ -333,12 +351,10 @@ class Tree:
             self.digest = self.digest + change & DIGEST_MASK
         node.stat = stat
 
-    def _owner_of(self, txn: txns.CreateTxn, session_id: int) -> int:
-        if txn.kind == txns.CREATE_CONTAINER:
+    def _owner_of(self, kind: int, ttl_or_ephemeral: int, session_id: int) -> int:
+        if kind == txns.CREATE_CONTAINER:
             return CONTAINER_OWNER
-        if txn.kind == txns.CREATE_TTL:
-            return self.kinds.owner_of_ttl(txn.ttl_ms)
-        return session_id if txn.is_ephemeral else 0
+        return self.kinds.owner_of_ttl(ttl_or_ephemeral) if kind == txns.CREATE_TTL else session_id
 
     def _index(self, path: bytes, owner: int) -> None:
         kind = self.kinds.kind_of(owner)
@@ -375,17 +391,8 @@ class Tree:
             self.fired.append((watcher, watches.NODE_CHILDREN_CHANGED, path, zxid, acl))
 
     def _note_quota_node(self, path: bytes) -> None:
-        if not path.startswith(paths.QUOTA + b"/"):
-            return
-        subject = paths.parent_of(path)[len(paths.QUOTA) :]
-        if paths.name_of(path) == quotas.LIMITS and subject:
-            self.quotas.add(subject)
-        elif paths.name_of(path) == quotas.STATS:
-            self._recount(subject)
-
-    def _forget_quota_node(self, path: bytes) -> None:
-        if path.startswith(paths.QUOTA + b"/") and paths.name_of(path) == quotas.LIMITS:
-            self.quotas.remove(paths.parent_of(path)[len(paths.QUOTA) :])
+        if self.quotas.on_created(path):
+            self._recount(paths.parent_of(path)[len(paths.QUOTA) :])
 
     def _recount(self, subject: bytes) -> None:
         """Set the stats node of a quota to the nodes and bytes that are there."""
@@ -428,7 +435,7 @@ class Tree:
 
 _NO_OWNER: Final = bytes(8)
 _U64: Final = Struct(">Q")
-_ERROR_TYPE: Final = I32.pack(txns.ERROR)
+_ZXID: Final = Struct(">q")
 
 
 def pack_children(node: Znode) -> bytes:
