@@ -116,7 +116,7 @@ def test_a_batch_is_counted_by_when_its_requests_came(
 ) -> None:
     """One step per different moment, and the same numbers as one step per transaction."""
     metrics = _metrics()
-    metrics.on_updates([(zxid, 1, zxid, 5, b"", came) for zxid, came in enumerate(came_ms, None)], Now(1_020, 0, None))
+    metrics.on_updates([(zxid, 1, zxid, 5, b"", came, None) for zxid, came in enumerate(came_ms)], Now(1_020, 0))
     summary = metrics.updates.summary()
     found = (summary.count, summary.sum, summary.least, summary.most)
     assert found == (len(came_ms), sum_ms, least_ms, most_ms)
