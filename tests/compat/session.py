@@ -58,12 +58,13 @@ class Session:
         self._link.send(wire.frame(wire.connect_request(0, timeout_ms, session_id, password) + b"\x00"))
         answer = self._link.receive()
         if answer is None:
-            raise RefusedError("no answer to the connect request")
+            raise RefusedError("the server hung up on the connect request")
         reader = Reader(answer)
         reader.i32()
         self.timeout_ms = reader.i32()
         self.session_id = reader.i64()
         if self.session_id == 0:
+            self.close()
             raise RefusedError(f"session {session_id:#x} has expired")
         self._xid = 0
 
