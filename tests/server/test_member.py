@@ -157,6 +157,10 @@ def test_orphans_go_at_the_start() -> None:
     assert [path in shop.tree.nodes for path in (b"/e", b"/kept")] == [False, True]
 
 
+def n_snapshots(stand: Stand) -> int:
+    return sum(isinstance(effect, TakeSnapshot) for effect in stand.effects)
+
+
 def test_snapshots_are_asked_for_in_time() -> None:
     """After half to all of snapCount transactions, one at a time."""
     stand = Stand({"snapCount": "10"})
@@ -166,10 +170,27 @@ def test_snapshots_are_asked_for_in_time() -> None:
     first = [effect for effect in stand.effects if isinstance(effect, TakeSnapshot)]
     assert len(first) == 1
     assert 5 < first[0].zxid <= 11
+    stand.member.logged_since_snapshot = 0
     stand.member.on_snapshot()
     for number in range(40, 60):
         peer.ask(ask.create(f"/{number}"))
-    assert len([effect for effect in stand.effects if isinstance(effect, TakeSnapshot)]) == 2
+    assert n_snapshots(stand) == 2
+
+
+def test_a_snapshot_under_load_is_followed_by_a_rest() -> None:
+    """Forty transactions came while it was written: the next one waits for five times as many."""
+    stand = Stand({"snapCount": "10"})
+    peer = stand.open()
+    while not n_snapshots(stand):
+        peer.ask(ask.create("/s-", flags=2))
+    for _ in range(40):
+        peer.ask(ask.create("/s-", flags=2))
+    stand.member.on_snapshot()
+    for _ in range(160):
+        peer.ask(ask.create("/s-", flags=2))
+    assert n_snapshots(stand) == 1
+    peer.ask(ask.create("/s-", flags=2))
+    assert n_snapshots(stand) == 2
 
 
 def test_purging_when_it_is_due() -> None:

@@ -65,6 +65,8 @@ class Member:
         self.logged_since_snapshot = 0
         self.logged_bytes_since_snapshot = 0
         self.is_snapshot_running = False
+        self._snapshot_txns = 0
+        self._snapshot_bytes = 0
         self._greeting: dict[int, int] = {}
         self._effects: list[Effect] = []
         self._dirty: list[Connection] = []
