@@ -2,20 +2,26 @@
 #   make run    start the server on 127.0.0.1:2181        ARGS="zoo.cfg -D zookeeper.snapCount=1000"
 #   make test   run the tests                             ARGS="tests/server -k config"
 #   make check  format, lint, types
+#   make compiled   compile the hot modules with mypyc (needs a C compiler); then make run COMPILED=1, make test COMPILED=1
 #   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+COMPILED ?=
+TREE := build/compiled
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format compiled bench clean
 
 run: $(VENV)/installed
-	@$(BIN)/zoopark serve $(ARGS)
+	@$(if $(COMPILED),PYTHONPATH=$(TREE)/src) $(BIN)/python -m zoopark serve $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(if $(COMPILED),cd $(TREE) && )$(abspath $(BIN))/python -m pytest -n auto --dist loadfile $(ARGS)
+
+compiled: $(VENV)/installed-dev
+	$(BIN)/python scripts/compile.py $(TREE)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
