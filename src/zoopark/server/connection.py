@@ -168,7 +168,9 @@ class Connection:
                     return
         if pieces.size_bytes or self.state == OPENING:
             pieces.add(chunk)
-            if self.state == OPENING or (self.state == OPEN and not pieces.has_frame(self._limit())):
+            if self.state == OPENING or (
+                self.state == OPEN and not pieces.has_frame(self.parts.config.jute_max_buffer_bytes)
+            ):
                 return
             chunk = pieces.take()
         if self.state == OPEN:
@@ -267,19 +269,14 @@ class Connection:
         """Whether the host should stop reading until some of it is done, or until the client has read."""
         limit = self.parts.config.global_outstanding_limit
         if self.state == OPENING:
-            return self.partial.size_bytes > self._limit()
+            return self.partial.size_bytes > self.parts.config.jute_max_buffer_bytes
         if self.is_held:
             return True
         n_outstanding = self.n_outstanding()
         return n_outstanding > limit or (n_outstanding > 0 and self.parts.pipeline.is_full(limit))
 
-    def _limit(self) -> int:
-        return self.parts.config.jute_max_buffer_bytes
-
-    # ------------------------------------------------------------------ before the session
-
     def _greet(self, chunk: bytes, now: Now) -> None:
-        opening = read_opening(chunk, self._limit())
+        opening = read_opening(chunk, self.parts.config.jute_max_buffer_bytes)
         if opening.is_word:
             self.tally.received(1, 4)
             self.out.append(self.parts.say(chunk, now))
@@ -331,8 +328,6 @@ class Connection:
         if self.partial.size_bytes:
             self._serve(self.partial.take(), now)
 
-    # ------------------------------------------------------------------ requests
-
     def _serve(self, chunk: bytes, now: Now) -> None:
         """Every whole frame of the chunk; the rest is kept."""
         at, end, limit = 0, len(chunk), self.parts.gate.plain_bytes
@@ -342,7 +337,8 @@ class Connection:
             return  # it has moved to another connection, and this one is about to be closed
         session.heard_ms = now.mono_ms
         unpack = proto.FRAME_AND_REQUEST_HEADER.unpack_from
-        submit = self.parts.pipeline.submit
+        unpack_length, pack_reply = I32.unpack_from, proto.REPLY_HEADER.pack
+        submit, answers = self.parts.pipeline.submit, self.parts.tree.answers
         n_frames = n_reads = 0
         while end - at >= 12:
             size, xid, op = unpack(chunk, at)
@@ -359,7 +355,12 @@ class Connection:
             at = stop
             if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted and not self.waiting:
                 n_reads += 1
-                self._answer(xid, op, body)
+                answer = answers.get(body[4:-1])
+                if answer is None or body[-1] or unpack_length(body)[0] != size - 13:
+                    self._answer(xid, op, body)
+                else:
+                    zxid = self.parts.tree.last_zxid
+                    self.out.append(pack_reply(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, 0) + answer)
             elif op in _FREQUENT_WRITES and self.is_admitted:
                 if submit(self.requester, self.connection_id, xid, op, body, now):
                     self.accepted += 1
@@ -385,7 +386,7 @@ class Connection:
             if self.traffic.received >= self.watches_due:
                 self._count_watches()
         if self.state == OPEN and at < end:
-            self._keep_rest(chunk[at:], self._limit())
+            self._keep_rest(chunk[at:], self.parts.config.jute_max_buffer_bytes)
 
     def _keep_rest(self, rest: bytes, limit: int) -> None:
         if len(rest) >= 4:
@@ -398,7 +399,7 @@ class Connection:
     def _judge(self, xid: int, op: int, size: int, is_whole: bool, now: Now) -> int:
         """What becomes of a frame that cannot simply be taken."""
         gate = self.parts.gate
-        if not 8 <= size <= self._limit():
+        if not 8 <= size <= self.parts.config.jute_max_buffer_bytes:
             return INCOMPLETE
         if not is_whole:
             verdict = gate.judge_length(size)
