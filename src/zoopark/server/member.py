@@ -31,6 +31,7 @@ from zoopark.tree.tree import Tree
 
 STANDALONE_SERVER_ID: Final = 1
 HOUR_MS: Final = 3_600_000
+HEAVY: Final = 10_000
 SNAPSHOT_REST: Final = 5
 
 
@@ -157,12 +158,12 @@ class Member:
     def on_snapshot(self) -> None:
         """The snapshot that was asked for is complete.
 
-        Under a load so heavy that many transactions came while it was written, the next one waits for SNAPSHOT_REST
-        times as many, however small snapCount is: otherwise the server would do little else than write snapshots.
+        Under a load so heavy that more than HEAVY transactions came while it was written, the next one waits for
+        SNAPSHOT_REST times as many: otherwise the server would do little else than write snapshots.
         """
         self.is_snapshot_running = False
-        self._snapshot_txns = max(self._snapshot_txns, SNAPSHOT_REST * self.logged_since_snapshot)
-        if self._snapshot_bytes:
+        if self.logged_since_snapshot > HEAVY:
+            self._snapshot_txns = max(self._snapshot_txns, SNAPSHOT_REST * self.logged_since_snapshot)
             self._snapshot_bytes = max(self._snapshot_bytes, SNAPSHOT_REST * self.logged_bytes_since_snapshot)
 
     def on_timeout(self, now: Now) -> None:
