@@ -10,7 +10,7 @@ from zoopark.errors import CorruptLog, StorageError
 from zoopark.log.logreader import truncate
 from zoopark.log.snapfiles import SnapshotWriter
 from zoopark.log.txnlog import TxnLog
-from zoopark.server.config import Config, default_config
+from zoopark.server.config import Config, default_config, load_config
 from zoopark.server.recovery import Recovered, log_directory, recover, snapshot_directory
 from zoopark.sim.disk import SimDisk
 from zoopark.tree.snapshot import write_snapshot
@@ -19,6 +19,7 @@ from zoopark.tree.tree import Tree
 ME = 7
 KEYS = {"extendedTypesEnabled": "true", "preAllocSize": "4"}
 CONFIG = default_config("/data", KEYS)
+TEXT = "dataDir=/data\nclientPort=2181\n" + "".join(f"{key}={value}\n" for key, value in KEYS.items())
 LOGS = log_directory(CONFIG)
 SNAPSHOTS = snapshot_directory(CONFIG)
 
@@ -147,6 +148,19 @@ def test_damage_in_the_middle_is_refused() -> None:
     disk.flip_byte(f"{LOGS}/log.1", 120)
     with pytest.raises(CorruptLog):
         recovered(disk)
+
+
+def test_the_way_out_of_damage_is_the_one_that_the_refusal_names() -> None:
+    """A user who has no backup and no other member must be able to go on, knowing what is given up."""
+    disk = disk_with(busy_shop())
+    disk.flip_byte(f"{LOGS}/log.1", 320)
+    with pytest.raises(CorruptLog) as refusal:
+        recovered(disk)
+    name, _, zxid = str(refusal.value).rpartition("-D ")[2].partition("=")
+    found = recovered(disk, load_config(TEXT, source_name="zoo.cfg", overrides={name: zxid})[0])
+    assert found.tree.last_zxid == int(zxid, 16) > 0
+    assert any("gave up" in note for note in found.notes)
+    assert recovered(disk).tree.last_zxid == found.tree.last_zxid
 
 
 def test_a_missing_log_is_refused() -> None:

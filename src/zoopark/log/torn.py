@@ -124,7 +124,7 @@ def rot(tail: Tail, why: str) -> CorruptLog:
     return CorruptLog(
         f"{tail.path}: damaged at offset {tail.offset}, after zxid 0x{tail.last_zxid:x}, {why}. Transactions that were "
         f"acknowledged may be lost: restore the data directory from a backup or another member, or give up all after "
-        f"that zxid by starting once with zoopark.truncateLog=0x{tail.last_zxid:x}"
+        f"that zxid by starting once with -D zoopark.truncateLog=0x{tail.last_zxid:x}"
     )
 
 

@@ -7,12 +7,12 @@ Source: ZooKeeper administrator's guide, "Data File Management"; ZOOKEEPER-2325 
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import TypeAlias, final
+from typing import Final, TypeAlias, final
 
 from zoopark.errors import CorruptLog, CorruptSnapshot, Malformed, StorageError
 from zoopark.log.disk import Disk
 from zoopark.log.epochs import Epochs
-from zoopark.log.logreader import LogReader, repair
+from zoopark.log.logreader import LogReader, repair, truncate
 from zoopark.log.snapfiles import (
     SnapshotFile,
     SnapshotReader,
@@ -27,6 +27,8 @@ from zoopark.server.metrics import DIGEST_INTERVAL
 from zoopark.tree.owners import OwnerKinds
 from zoopark.tree.snapshot import read_snapshot
 from zoopark.tree.tree import Tree
+
+TRUNCATE_PROPERTY: Final = "zoopark.truncateLog"
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Told (what is read, how much is done, how much there is), in bytes or transactions; 0 where it is not known."""
@@ -99,6 +101,7 @@ def recover(config: Config, disk: Disk, progress: Progress) -> Recovered:
         _check_new(config, disk, data_dir, log_dir)
     first_zxid = snapshot.zxid + 1 if snapshot is not None else 1
     tree.last_zxid = first_zxid - 1
+    _give_up(config, disk, log_dir, notes)
     reader = LogReader(disk, log_dir, first_zxid)
     replay = _replay(tree, reader, digest, progress)
     if replay.n_mismatches:
@@ -111,6 +114,19 @@ def recover(config: Config, disk: Disk, progress: Progress) -> Recovered:
     Epochs(disk, data_dir).load(tree.last_zxid)
     log = TxnLog(disk, log_dir, max(tree.last_zxid, 0), config.pre_alloc_size_kb * 1024, config.has_force_sync)
     return Recovered(tree, log, snapshot, replay, notes)
+
+
+def _give_up(config: Config, disk: Disk, directory: str, notes: list[str]) -> None:
+    """Cut the log behind a zxid where the user asks for it, the way out of damage that is refused."""
+    text = config.properties.get(TRUNCATE_PROPERTY)
+    if text is None:
+        return
+    try:
+        zxid = int(text, 16)
+    except ValueError:
+        raise StorageError(f"-D {TRUNCATE_PROPERTY}={text}: a zxid in hexadecimal digits is allowed") from None
+    truncate(disk, directory, zxid)
+    notes.append(f"gave up all transactions in {directory} after zxid {zxid:#x}, as {TRUNCATE_PROPERTY} asks")
 
 
 def _load_snapshot(
