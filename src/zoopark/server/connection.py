@@ -281,7 +281,7 @@ class Connection:
             self.tally.received(1, 4)
             self.out.append(self.parts.say(chunk, now))
             self.parts.metrics.sent_other += 1
-            self.close(f"the four-letter word {chunk[:4]!r} was answered")
+            self.close(f"the four-letter word {chunk[:4].decode('latin-1')} was answered")
         elif opening.end == 0 and not opening.problem:
             self.partial.add(chunk)
         else:
