@@ -11,6 +11,7 @@ from tests.compat.requests import Request
 from tests.server.stand import START, Peer, Stand, greeting
 from zoopark import errors
 from zoopark.server.config import default_config
+from zoopark.server.connection import MAX_OUT_BYTES
 from zoopark.server.metrics import Metrics, nothing_known
 from zoopark.server.throttles import NEVER, TOO_MANY, ConnectionThrottle, WatchLimit, why_closed
 from zoopark.tree.watches import Watches
@@ -334,7 +335,46 @@ def test_identities_of_one_connection_have_an_end() -> None:
         sent += 1
         peer.send(ask.auth("digest", f"user{sent}:x".encode()))
         stand.settle()
-    assert (sent, peer.why) == (1000, "more than 1000 identities")
+    assert (sent, peer.why) == (100, "more than 100 identities, or 65536 bytes of them")
+
+
+def test_identities_have_an_end_in_bytes_too() -> None:
+    stand = Stand()
+    peer = opened(stand)
+    peer.send(ask.auth("digest", b"u" * 65_536 + b":x"))
+    stand.settle()
+    assert peer.why == "more than 100 identities, or 65536 bytes of them"
+
+
+def test_nobody_is_admitted_where_sasl_is_required() -> None:
+    """A switch for security that is not there yet must not let everybody in."""
+    stand = Stand({"sessionRequireClientSASLAuth": "true"})
+    peer = opened(stand)
+    peer.send(ask.create("/a"))
+    stand.settle()
+    assert peer.why is not None
+    assert b"/a" not in stand.member.tree.nodes
+
+
+def test_reads_that_visit_many_nodes_let_others_have_their_turn() -> None:
+    """A frame of 18 bytes may cost as much as megabytes do."""
+    stand = Stand()
+    peer = opened(stand)
+    peer.send(*[ask.raw(wire.GET_ALL_CHILDREN_NUMBER, wire.string("/zookeeper"))] * 50)
+    assert not peer.connection.is_held
+    peer.connection.out_bytes = MAX_OUT_BYTES
+    peer.send(*[ask.raw(wire.GET_ALL_CHILDREN_NUMBER, wire.string("/zookeeper"))] * 50)
+    assert peer.connection.is_held
+
+
+def test_setting_the_empty_path_leaves_the_root_as_it_is_prepared() -> None:
+    """The root has a second name; looking it up under that one must not bring back what was there before."""
+    stand = Stand()
+    peer = opened(stand)
+    peer.send(ask.create("/s-", flags=2), ask.set_data("", b"x"), ask.create("/s-", flags=2))
+    stand.settle()
+    assert len([path for path in stand.member.tree.nodes if path.startswith(b"/s-")]) == 2
+    assert stand.member.preparer.view.digest == stand.member.tree.digest
 
 
 def test_the_same_identity_again_is_none_more() -> None:

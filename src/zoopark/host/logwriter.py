@@ -78,6 +78,7 @@ class LogWriter:
         self.n_syncs = 0
         self._pool = ThreadPoolExecutor(1, "log")
         self._backlog: list[tuple[int, bytes]] = []
+        self._reserving: asyncio.Future[None] | None = None
         self._is_busy = False
         self._is_threaded = False
 
@@ -132,5 +133,13 @@ class LogWriter:
             self.append(backlog)
 
     def _reserve_ahead(self) -> None:
-        if self.log.wants_reserve():
-            self._pool.submit(self.log.reserve_ahead)
+        if self._reserving is None and self.log.wants_reserve():
+            loop = asyncio.get_running_loop()
+            self._reserving = loop.run_in_executor(self._pool, self.log.reserve_ahead)
+            self._reserving.add_done_callback(self._on_reserved)
+
+    def _on_reserved(self, done: "asyncio.Future[None]") -> None:
+        self._reserving = None
+        error = done.exception()
+        if error is not None:
+            self.on_error(error)

@@ -44,6 +44,8 @@ EXIT_UNEXPECTED: Final = 1
 EXIT_BAD_CONFIG: Final = 2
 EXIT_DATA_DIR: Final = 3
 EXIT_SNAPSHOT: Final = 10
+LATE_S: Final = 0.2
+MAX_FILES: Final = 1 << 20
 SWITCH_S: Final = 0.0005
 """How long the log's thread waits for the interpreter once its disk is done; the default is ten times as long."""
 COLLECT_THRESHOLDS: Final = (50_000, 20, 100_000)
@@ -91,6 +93,7 @@ class Server:
         self._chores = ThreadPoolExecutor(1, "purge")
         self.gathering = Gathering()
         self._is_turning = False
+        self._is_late = False
         self._is_awake = False
         self._is_stopping = False
         self._is_roll_due = False
@@ -225,6 +228,8 @@ class Server:
     def _on_logged(self, zxid: int) -> None:
         member, log = self.member, self.log_writer.log
         self._roll_if_due()
+        if self.log_writer.last_ms > self.config.fsync_warning_threshold_ms:
+            _log.warning("writing the transaction log took %d ms, which delays every write", self.log_writer.last_ms)
         if self.config.has_force_sync:
             member.metrics.fsync_us.add(int(self.log_writer.last_ms * 1000))
         member.on_logged(zxid, self.now())
@@ -289,9 +294,16 @@ class Server:
         self._timer, self._timer_ms = None, -1
         now = self.now()
         due_ms = self.member.deadline()
-        if due_ms is not None and due_ms <= now.mono_ms:
+        if due_ms is None or due_ms > now.mono_ms:
+            self.wake()
+        elif now.mono_ms - due_ms > self.config.tick_time_ms and not self._is_late:
+            # This process stood still. What its clients sent meanwhile must be read before any session expires.
+            self._is_late = True
+            self.loop.call_later(LATE_S, self._on_time)
+        else:
+            self._is_late = False
             self.member.on_timeout(now)
-        self.wake()
+            self.wake()
 
 
 def run_server(config: Config) -> int:
@@ -432,7 +444,8 @@ def _allow_many_files() -> None:
     """Every connection is an open file; take as many as this process may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems have a lower limit that they do not tell
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        most = hard if 0 <= hard < MAX_FILES else MAX_FILES
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _why(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import Final, final
 
 from zoopark.errors import StorageError
 
-MAX_OPEN_FILES: Final = 8
+MAX_OPEN_FILES: Final = 2
 LOCK_NAME: Final = ".zoopark.lock"
 
 # One system call in place of two, and on ext4 no slower than pwrite + fdatasync. Linux has it since 4.7.

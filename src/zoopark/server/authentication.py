@@ -14,8 +14,9 @@ from zoopark.tree.acl import SUPER, Identity, digest_identity
 DIGEST: Final = b"digest"
 IP: Final = b"ip"
 ENSEMBLE: Final = b"ensemble"
-MAX_IDENTITIES: Final = 1000
-"""That one connection may prove."""
+MAX_IDENTITIES: Final = 100
+MAX_IDENTITY_BYTES: Final = 1 << 16
+"""That one connection may prove, in number and in bytes."""
 
 
 def authenticate(config: Config, scheme: bytes, auth: bytes | None, address: bytes) -> list[Identity] | None:
@@ -53,8 +54,8 @@ def prove(config: Config, packet: bytes, address: bytes, known: list[Identity]) 
     if proven is None:
         return errors.AUTH_FAILED, f"authentication failed, scheme {scheme!r}"
     known.extend(identity for identity in proven if identity not in known)
-    if len(known) > MAX_IDENTITIES:
-        return None, f"more than {MAX_IDENTITIES} identities"
+    if len(known) > MAX_IDENTITIES or sum(len(who) for _, who in known) > MAX_IDENTITY_BYTES:
+        return None, f"more than {MAX_IDENTITIES} identities, or {MAX_IDENTITY_BYTES} bytes of them"
     return errors.OK, ""
 
 
@@ -70,7 +71,12 @@ def has_sasl_token(packet: bytes) -> bool:
 
 
 def is_admitted(config: Config, identities: list[Identity]) -> bool:
-    """Whether a connection with these identities may send requests (`enforce.auth.enabled`)."""
+    """Whether a connection with these identities may send requests (`enforce.auth.enabled`).
+
+    Where SASL is required (`sessionRequireClientSASLAuth`) nobody may, as long as there is none.
+    """
+    if config.is_client_sasl_required:
+        return False
     if not config.is_auth_enforced:
         return True
     wanted = [scheme.encode() for scheme in config.enforced_auth_schemes]

@@ -43,7 +43,8 @@ CLOSING: Final = 3
 NO_ZXID: Final = -1
 LARGE_ANSWER_BYTES: Final = 512
 MAX_OUT_BYTES: Final = 4 << 20
-"""Of large answers; no more requests are looked at until the client has taken them."""
+"""Of large answers, or of work in their measure; no more requests are looked at before others had their turn and the
+client has taken them."""
 
 _FREQUENT_WRITES: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2, proto.DELETE)
 _GET_HEAD: Final = struct.Struct(">iiii")
@@ -270,7 +271,7 @@ class Connection:
         limit = self.parts.config.global_outstanding_limit
         if self.state == OPENING:
             return self.partial.size_bytes > self.parts.config.jute_max_buffer_bytes
-        if self.is_held:
+        if self.is_held or sum(len(read[3]) for read in self.waiting) > MAX_OUT_BYTES:
             return True
         n_outstanding = self.n_outstanding()
         return n_outstanding > limit or (n_outstanding > 0 and self.parts.pipeline.is_full(limit))
@@ -473,6 +474,7 @@ class Connection:
 
     def _answer(self, xid: int, op: int, body: bytes) -> None:
         err, answer, events = self.parts.reads.serve(self.requester, self.connection_id, op, body)
+        self.out_bytes += self.parts.reads.take_work()
         if events:
             self.out.extend(events)
             self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))

@@ -67,10 +67,12 @@ class Overlay:
         """The node at a path, None if there is none; the empty path is the root."""
         head = self.recent.get(path)
         if head is None:
-            head = self._fetch(path or paths.ROOT)
+            if not path:
+                return self.find(paths.ROOT)
+            head = self._fetch(path)
             if head is None:
                 return None
-            self.recent[path or paths.ROOT] = head
+            self.recent[path] = head
         return head if head.is_there else None
 
     def holds(self, path: bytes) -> bool:

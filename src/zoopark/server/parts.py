@@ -24,8 +24,7 @@ class Parts:
         admission: lets clients open sessions.
         say: answers a four-letter word, without its connection being known.
 
-    `to_close` gathers (connection id, why) of connections that are to be closed, `moved` the ids of connections that
-    another one with the same session replaces.
+    `to_close` gathers (connection id, why) of connections that are to be closed.
     """
 
     def __init__(

@@ -49,8 +49,9 @@ class Reaper:
                 self._batch_ms = now.mono_ms
         if not self._doomed or now.mono_ms < self._batch_ms:
             return []
-        self._batch_ms = now.mono_ms + BATCH_MS
-        size = max(1, self.config.container_max_per_minute * BATCH_MS // 60_000)
+        per_minute = self.config.container_max_per_minute
+        self._batch_ms = now.mono_ms + max(BATCH_MS, 60_000 // per_minute)
+        size = max(1, per_minute * BATCH_MS // 60_000)
         return [self._doomed.popleft() for _ in range(min(size, len(self._doomed)))]
 
     def _candidates(self, wall_ms: int) -> list[bytes]:

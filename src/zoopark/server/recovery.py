@@ -5,6 +5,7 @@ over a hole. Damage that a crash cannot explain is refused with the file, the pl
 Source: ZooKeeper administrator's guide, "Data File Management"; ZOOKEEPER-2325 and 3644 for missing snapshots.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias, final
@@ -28,6 +29,7 @@ from zoopark.tree.owners import OwnerKinds
 from zoopark.tree.snapshot import read_snapshot
 from zoopark.tree.tree import Tree
 
+INITIALIZE: Final = "initialize"
 TRUNCATE_PROPERTY: Final = "zoopark.truncateLog"
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -117,16 +119,23 @@ def recover(config: Config, disk: Disk, progress: Progress) -> Recovered:
 
 
 def _give_up(config: Config, disk: Disk, directory: str, notes: list[str]) -> None:
-    """Cut the log behind a zxid where the user asks for it, the way out of damage that is refused."""
+    """Cut a damaged log behind a zxid where the user asks for it; a log without that damage stays as it is."""
     text = config.properties.get(TRUNCATE_PROPERTY)
     if text is None:
         return
+    if not re.fullmatch("(0x)?[0-9a-fA-F]{1,16}", text):
+        raise StorageError(f"-D {TRUNCATE_PROPERTY}={text}: a zxid in hexadecimal digits is allowed")
+    zxid = int(text, 16)
+    reader = LogReader(disk, directory, 1)
     try:
-        zxid = int(text, 16)
-    except ValueError:
-        raise StorageError(f"-D {TRUNCATE_PROPERTY}={text}: a zxid in hexadecimal digits is allowed") from None
-    truncate(disk, directory, zxid)
-    notes.append(f"gave up all transactions in {directory} after zxid {zxid:#x}, as {TRUNCATE_PROPERTY} asks")
+        while reader.next_batch():
+            pass
+    except CorruptLog:
+        if reader.last_zxid == zxid:
+            truncate(disk, directory, zxid)
+            notes.append(f"gave up all transactions in {directory} after zxid {zxid:#x}, as {TRUNCATE_PROPERTY} asks")
+            return
+    notes.append(f"{TRUNCATE_PROPERTY}={text} is ignored: the log is not damaged behind that zxid")
 
 
 def _load_snapshot(
@@ -159,6 +168,14 @@ def _check_new(config: Config, disk: Disk, data_dir: str, log_dir: str) -> None:
             f"{data_dir}: there are transaction logs but no snapshot; restore a snapshot, or, if the logs are complete "
             f"from the first transaction, start with snapshot.trust.empty=true"
         )
+    if not config.may_create_db:
+        marker_dir = config.data_log_dir.rstrip("/")
+        if INITIALIZE not in disk.list(marker_dir):
+            raise StorageError(
+                f"{data_dir}: there is no database, and db.autocreate is false; if it is to be a new one, create the "
+                f"empty file {marker_dir}/{INITIALIZE}"
+            )
+        disk.remove(f"{marker_dir}/{INITIALIZE}")
 
 
 def _replay(tree: Tree, reader: LogReader, digest: tuple[int, int], progress: Progress) -> Replay:

@@ -31,6 +31,7 @@ STALE: Final = 5  # its connection is closed
 NOT_STALLED: Final = -1
 NEVER: Final = 1 << 62
 TOO_MANY: Final = -1
+MAX_WATCH_BYTES: Final = 256 << 20
 OFF: Final = 0
 
 REQUEST_HEADER_BYTES: Final = 8
@@ -201,7 +202,7 @@ class RequestGate:
 
 @final
 class WatchLimit:
-    """How many watches one connection may have (maxClientWatches).
+    """How many watches one connection may have (maxClientWatches), and how many bytes of paths.
 
     They are counted now and then, not at each registration: a request but setWatches adds at most two.
 
@@ -212,6 +213,7 @@ class WatchLimit:
 
     def __init__(self, config: Config, watches: Watches) -> None:
         self.limit = config.max_client_watches
+        self.max_frame_bytes = config.jute_max_buffer_bytes
         self.watches = watches
 
     def next_look(self, connection_id: int, n_requests: int) -> int:
@@ -220,6 +222,9 @@ class WatchLimit:
             return NEVER
         data, child = self.watches.data.by_watcher, self.watches.child.by_watcher
         room = self.limit - len(data.get(connection_id, ())) - len(child.get(connection_id, ()))
+        data_bytes, child_bytes = self.watches.data.path_bytes, self.watches.child.path_bytes
+        room_bytes = MAX_WATCH_BYTES - data_bytes.get(connection_id, 0) - child_bytes.get(connection_id, 0)
+        room = min(room, room_bytes // self.max_frame_bytes)
         return n_requests + room // 2 + 1 if room >= 0 else TOO_MANY
 
 

@@ -22,7 +22,11 @@ ADMIN: Final = 16
 ALL: Final = 31
 
 OPEN_ID: Final = -1
+MAX_ENTRIES: Final = 100_000
+"""Of one list, once `auth` is expanded; more do not fit into a request of the usual size anyway."""
 SUPER: Final = b"super"
+IP: Final = b"ip"
+MAX_NUMBER_DIGITS: Final = 10
 
 Identity: TypeAlias = tuple[bytes, bytes]
 """(scheme, id) of somebody who is authenticated."""
@@ -50,7 +54,7 @@ class Acl:
     """One distinct list: its id in the tree's table, its encoded vector, its entries, what it grants to everybody, and
     how many nodes use it."""
 
-    __slots__ = ("acl_id", "encoded", "entries", "uses", "world")
+    __slots__ = ("_granted", "_networks", "acl_id", "encoded", "entries", "uses", "world")
 
     def __init__(self, acl_id: int, encoded: bytes) -> None:
         self.acl_id = acl_id
@@ -58,16 +62,36 @@ class Acl:
         self.entries = read_acl(Reader(encoded)) or []
         self.world = _world_permissions(self.entries)
         self.uses = 0
+        self._granted: dict[tuple[bytes | None, bytes | None], int] = {}
+        self._networks: list[tuple[int, bytes, int]] = []
+        for perms, scheme, who in self.entries:
+            network = _network(who) if scheme == IP and who is not None else None
+            if network is not None:
+                self._networks.append((perms, *network))
+            else:
+                self._granted[scheme, who] = self._granted.get((scheme, who), 0) | perms
 
     def allows(self, permissions: int, identities: list[Identity]) -> bool:
         """Whether somebody with these identities holds one of the permissions."""
         if self.world & permissions or is_super(identities):
             return True
-        return any(
-            perms & permissions and known_scheme == scheme and who is not None and _matches(scheme, known_id, who)
-            for perms, scheme, who in self.entries
-            for known_scheme, known_id in identities
+        if any(self._granted.get(identity, 0) & permissions for identity in identities):
+            return True
+        return bool(self._networks) and any(
+            self._holds_address(permissions, who) for scheme, who in identities if scheme == IP
         )
+
+    def _holds_address(self, permissions: int, who: bytes) -> bool:
+        address = _address(who)
+        if address is None:
+            return False
+        number = int.from_bytes(address, "big")
+        for perms, network, bits in self._networks:
+            shift = len(address) * 8 - bits
+            is_same = len(network) == len(address) and int.from_bytes(network, "big") >> shift == number >> shift
+            if is_same and perms & permissions:
+                return True
+        return False
 
 
 @final
@@ -146,11 +170,13 @@ def expand(entries: list[AclEntry] | None, identities: list[Identity]) -> list[A
             if not known:
                 return None
             kept.extend((perms, known_scheme, known_id) for known_scheme, known_id in known)
+            if len(kept) > MAX_ENTRIES:
+                return None
         elif is_valid_id(scheme, who):
             kept.append((perms, scheme, who))
         else:
             return None
-    return kept or None
+    return list(dict.fromkeys(kept)) or None
 
 
 def is_valid_id(scheme: bytes, who: bytes | None) -> bool:
@@ -189,16 +215,6 @@ def _world_permissions(entries: list[AclEntry]) -> int:
     return granted
 
 
-def _matches(scheme: bytes, known_id: bytes, who: bytes) -> bool:
-    if scheme != b"ip":
-        return known_id == who
-    network, address = _network(who), _address(known_id)
-    if network is None or address is None or len(network[0]) != len(address):
-        return False
-    shift = len(address) * 8 - network[1]
-    return int.from_bytes(network[0], "big") >> shift == int.from_bytes(address, "big") >> shift
-
-
 def _network(text: bytes) -> tuple[bytes, int] | None:
     """(address, prefix bits) of `address` or `address/bits`."""
     host, slash, prefix = text.partition(b"/")
@@ -227,7 +243,7 @@ def _address(text: bytes) -> bytes | None:
 def _java_int(text: bytes) -> int | None:
     """Integer.parseInt: an optional sign and digits."""
     digits = text[1:] if text[:1] in (b"+", b"-") else text
-    return int(text) if digits.isdigit() else None
+    return int(text) if digits.isdigit() and len(digits) <= MAX_NUMBER_DIGITS else None
 
 
 def _java_split(text: bytes) -> list[bytes]:

@@ -233,6 +233,7 @@ class Tree:
         parent = nodes.get(parent_path)
         if parent is None:
             return errors.NO_NODE, path, None, None
+        self.answers.pop(parent_path, None)
         old_cversion = stats.cversion_of(parent.stat)
         if cversion == txns.CURRENT_CVERSION:
             cversion = old_cversion + 1

@@ -26,11 +26,15 @@ ANY: Final = 7
 
 @final
 class WatchTable:
-    """One of the two tables: path -> watcher -> modes, and the same by watcher so that one can leave."""
+    """One of the two tables: path -> watcher -> modes, and the same by watcher so that one can leave.
+
+    `path_bytes` counts the bytes of the paths that a watcher watches.
+    """
 
     def __init__(self) -> None:
         self.by_path: dict[bytes, dict[int, int]] = {}
         self.by_watcher: dict[int, dict[bytes, None]] = {}
+        self.path_bytes: dict[int, int] = {}
         self.n_recursive = 0
 
     def add(self, path: bytes, watcher: int, mode: int) -> None:
@@ -39,6 +43,8 @@ class WatchTable:
         modes = watchers.get(watcher, 0)
         watchers[watcher] = modes | mode
         self.n_recursive += (mode & ~modes) >> 2
+        if not modes:
+            self.path_bytes[watcher] = self.path_bytes.get(watcher, 0) + len(path)
         self.by_watcher.setdefault(watcher, {})[path] = None
 
     def has(self, path: bytes, watcher: int, modes: int) -> bool:
@@ -97,8 +103,9 @@ class WatchTable:
             del self.by_path[path]
         paths = self.by_watcher[watcher]
         del paths[path]
+        self.path_bytes[watcher] -= len(path)
         if not paths:
-            del self.by_watcher[watcher]
+            del self.by_watcher[watcher], self.path_bytes[watcher]
 
 
 @final
