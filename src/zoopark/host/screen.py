@@ -61,9 +61,9 @@ class Screen:
         self._refreshed_s = now_s
         if self._bar is None:
             self._bar = _new_bar(self._out)
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=size or None, shown="")
         shown = f"{done * 100 // size}%" if size else f"{done:,} transactions"
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=size or None, completed=done, shown=shown)
         self._bar.update(self._tasks[what], completed=done, total=size or None, shown=shown)
         self._bar.refresh()
 
