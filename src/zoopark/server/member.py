@@ -33,6 +33,7 @@ STANDALONE_SERVER_ID: Final = 1
 HOUR_MS: Final = 3_600_000
 HEAVY: Final = 10_000
 SNAPSHOT_REST: Final = 5
+LONGEST_REST: Final = 3
 
 
 @final
@@ -159,12 +160,13 @@ class Member:
         """The snapshot that was asked for is complete.
 
         Under a load so heavy that more than HEAVY transactions came while it was written, the next one waits for
-        SNAPSHOT_REST times as many: otherwise the server would do little else than write snapshots.
+        SNAPSHOT_REST times as many, but no more than LONGEST_REST times snapCount, so that a restart does not have to
+        replay too much: otherwise the server would do little else than write snapshots.
         """
         self.is_snapshot_running = False
         if self.logged_since_snapshot > HEAVY:
-            self._snapshot_txns = max(self._snapshot_txns, SNAPSHOT_REST * self.logged_since_snapshot)
-            self._snapshot_bytes = max(self._snapshot_bytes, SNAPSHOT_REST * self.logged_bytes_since_snapshot)
+            rest = min(SNAPSHOT_REST * self.logged_since_snapshot, LONGEST_REST * self.config.snap_count)
+            self._snapshot_txns = max(self._snapshot_txns, rest)
 
     def on_timeout(self, now: Now) -> None:
         """`deadline` has come."""
