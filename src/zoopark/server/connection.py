@@ -41,6 +41,8 @@ OPEN: Final = 2
 CLOSING: Final = 3
 
 NO_ZXID: Final = -1
+LEAST_GET_BYTES: Final = 13
+"""The frame of a getData without its path."""
 LARGE_ANSWER_BYTES: Final = 512
 MAX_OUT_BYTES: Final = 4 << 20
 """Of large answers, or of work in their measure; no more requests are looked at before others had their turn and the
@@ -163,7 +165,7 @@ class Connection:
         pieces = self.partial
         if self.state == OPEN and len(chunk) >= 17 and self.accepted == self.finished:
             size, xid, op, path_bytes = _GET_HEAD.unpack_from(chunk)
-            if op == proto.GET_DATA and size == path_bytes + 13 and size + 4 == len(chunk):
+            if op == proto.GET_DATA and size == path_bytes + LEAST_GET_BYTES and size + 4 == len(chunk):
                 answer = self.parts.tree.answers.get(chunk[16:-1])
                 if answer is not None and chunk[-1] == 0 and self._answer_quickly(xid, answer, size, now):
                     return
@@ -356,8 +358,8 @@ class Connection:
             at = stop
             if op == proto.GET_DATA and self.accepted == self.finished and self.is_admitted and not self.waiting:
                 n_reads += 1
-                answer = answers.get(body[4:-1])
-                if answer is None or body[-1] or unpack_length(body)[0] != size - 13:
+                answer = answers.get(body[4:-1]) if size > LEAST_GET_BYTES else None
+                if answer is None or body[-1] or unpack_length(body)[0] != size - LEAST_GET_BYTES:
                     self._answer(xid, op, body)
                 else:
                     zxid = self.parts.tree.last_zxid

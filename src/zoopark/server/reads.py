@@ -109,11 +109,11 @@ class Reads:
     def get_data(self, requester: Requester, watcher: int, body: bytes) -> bytes:
         """The body of the reply to getData."""
         path_end = 4 + I32.unpack_from(body)[0]
+        if path_end < 4:
+            raise Malformed("a path of negative length")
         path = body[4:path_end]
         answer = self.tree.answers.get(path)
         if answer is None:
-            if path_end < 4:
-                raise Malformed("a path of negative length")
             answer = self._get_data(requester, path, len(body) - path_end)
         if body[path_end]:
             self.tree.watches.data.add(path, watcher, watches.STANDARD)
