@@ -15,16 +15,8 @@ SYSTEM_PATHS: Final = (ROOT, SYSTEM, QUOTA, CONFIG)
 UNCOUNTED_PREFIX: Final = b"/zookeeper/"
 
 PLAIN: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x2F)
-"""Bytes that may stand anywhere in a component."""
+"""Bytes of which any component may be made, but for the empty one, "." and ".."; a cheap test before `is_valid`."""
 _FORBIDDEN_UNITS: Final = re.compile("[\\u0000-\\u001f\\u007f-\\u009f\\ud800-\\uf8ff\\ufff0-\\uffff]")
-
-
-def is_plain_component(component: bytes) -> bool:
-    """Whether one path component is printable ASCII without a slash and neither empty, '.' nor '..'.
-
-    A cheap sufficient test: a component that fails it may still be legal, see `is_valid`.
-    """
-    return not component.translate(None, PLAIN) and component not in (b"", b".", b"..")
 
 
 def is_valid(path: bytes) -> bool:
@@ -45,8 +37,3 @@ def parent_of(path: bytes) -> bytes:
     at = path.rfind(b"/")
     assert at >= 0, path
     return path[:at] if at else ROOT
-
-
-def name_of(path: bytes) -> bytes:
-    """The last component."""
-    return path[path.rfind(b"/") + 1 :]

@@ -11,7 +11,6 @@ from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, NULL, Reader, pack_buffer
 from zoopark.record import Record
 
-NOTIFICATION: Final = 0
 CREATE: Final = 1
 DELETE: Final = 2
 EXISTS: Final = 3
@@ -61,14 +60,12 @@ SYNC_CONNECTED: Final = 3
 MAX_TTL_MS: Final = (1 << 40) - 1
 PASSWORD_BYTES: Final = 16
 
-REQUEST_HEADER: Final = Struct(">ii")
 FRAME_AND_REQUEST_HEADER: Final = Struct(">iii")
 REPLY_HEADER: Final = Struct(">iiqi")
 """Frame length, xid, zxid, err."""
 REPLY_HEADER_BYTES: Final = 16
 """The part of a reply header that the frame length counts."""
 
-_CONNECT_REQUEST: Final = Struct(">iqiqi")
 _CONNECT_RESPONSE: Final = Struct(">iiiqi")
 _WATCHER_EVENT: Final = Struct(">ii")
 _PASSWORD_CONSTANT: Final = 0xB3415C00

@@ -14,7 +14,6 @@ from struct import Struct
 from typing import Final
 
 KEPT: Final = Struct(">qqqqqiiiq")
-WIRE: Final = Struct(">qqqqiiiqiiq")
 VERSION_AT: Final = 40
 CVERSION_AT: Final = 44
 AVERSION_AT: Final = 48

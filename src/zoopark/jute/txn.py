@@ -33,7 +33,6 @@ CREATE_TTL: Final = 21
 HEADER: Final = Struct(">qiqqi")
 HEADER_BYTES: Final = 32
 ZXID_AT: Final = 12
-TYPE_AT: Final = 28
 DIGEST: Final = Struct(">iQ")
 DIGEST_BYTES: Final = 12
 DIGEST_VERSION: Final = 2

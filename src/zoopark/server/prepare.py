@@ -272,7 +272,7 @@ class Preparer:
         path, encoded, expected = reader.string(), txns.read_acl_bytes(reader), reader.i32()
         if path is None or not paths.is_valid(path):
             raise RefusedError(errors.BAD_ARGUMENTS)
-        acl = self._expanded_acl(encoded)
+        acl = self.tree.acls.find(encoded) or self._expanded_acl(encoded)
         head = self._require_node(path)
         self._require_permission(head.acl, acls.ADMIN)
         aversion = _next_version(stats.aversion_of(head.stat), expected)
@@ -398,9 +398,7 @@ class Preparer:
             raise RefusedError(errors.QUOTA_EXCEEDED)
 
     def _expanded_acl(self, encoded: bytes) -> Acl:
-        known = self.tree.acls.find(encoded)
-        if known is not None:
-            return known
+        """The ACL to store for one that no node has in these bytes; the same one may be there in others."""
         try:
             entries = acls.expand(acls.read_acl(Reader(encoded)), self._requester.identities)
         except ValueError:
