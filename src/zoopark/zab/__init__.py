@@ -1,0 +1,1 @@
+"""Agreement: election, discovery, synchronisation, broadcast. Transactions are opaque (zxid, bytes)."""
