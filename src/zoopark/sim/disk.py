@@ -10,9 +10,13 @@ It must never be kinder than a disk: what the port does not promise is lost some
 import errno
 import os.path
 from random import Random
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 SECTOR_BYTES: Final = 512
+NEVER: Final = 1 << 62
+
+
+Sizes: TypeAlias = list[tuple[str, int]]
 
 
 class SimCrash(BaseException):
@@ -36,6 +40,8 @@ class SimDisk:
         "_files",
         "_in_flight",
         "_is_down",
+        "_sick_errno",
+        "_trip_at",
         "call_count",
         "mutation_count",
     )
@@ -43,11 +49,13 @@ class SimDisk:
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
         self._directories: set[str] = {"", "/"}
-        self._crash_at = 0
+        self._crash_at = NEVER
         self._fail_at = 0
         self._fail_errno = errno.EIO
         self._in_flight: tuple[str, ...] = ()
         self._is_down = False
+        self._sick_errno = 0
+        self._trip_at = NEVER
         self.call_count = 0
         self.mutation_count = 0
 
@@ -78,8 +86,8 @@ class SimDisk:
         except SimCrash:
             self._write_volatile(path, offset, data)
             raise
-        except OSError:
-            if is_failing and self._fail_errno == errno.EIO:
+        except OSError as error:
+            if error.errno == errno.EIO and (is_failing or self._sick_errno):
                 self._write_volatile(path, offset, data)
             raise
         self._write_volatile(path, offset, data)
@@ -122,7 +130,29 @@ class SimDisk:
     def crash_at(self, count: int) -> None:
         """Let the `count`-th mutating call from now take effect in part and raise SimCrash; `crash` must follow."""
         assert count >= 1, count
-        self._crash_at = self.mutation_count + count
+        self._crash_at = self._trip_at = self.mutation_count + count
+
+    def sicken(self, error: int) -> None:
+        """Let every mutating call from now on raise OSError(error), until `heal`.
+
+        ENOSPC is a full disk. EIO is one whose fsync fails: what is written reaches the cache and is never durable.
+        """
+        self._sick_errno = error
+        self._trip_at = 0
+
+    def heal(self) -> None:
+        """The disk works again."""
+        self._sick_errno = 0
+        self._trip_at = self._crash_at
+
+    def files(self, directory: str, prefix: str) -> Sizes:
+        """(path, length of what was written) of the files in a directory whose names begin so, sorted by name."""
+        start = f"{directory.rstrip('/')}/{prefix}"
+        return [(path, len(file.data)) for path, file in sorted(self._files.items()) if path.startswith(start)]
+
+    def wipe(self) -> None:
+        """Lose every file; directories stay."""
+        self._files.clear()
 
     def crash(self, random: Random) -> None:
         """Lose power and come back: each sector that was not synced keeps one of its versions, by chance."""
@@ -134,8 +164,9 @@ class SimDisk:
                 continue
             file.crash(random)
         self._is_down = False
-        self._crash_at = 0
+        self._crash_at = NEVER
         self._fail_at = 0
+        self.heal()
 
     def lose_all_unsynced(self) -> None:
         """Lose power and come back, and no write that was not synced had reached the disk."""
@@ -172,10 +203,16 @@ class SimDisk:
     def _count_mutation(self, *call: str) -> None:
         self._count()
         self.mutation_count += 1
+        if self.mutation_count >= self._trip_at:
+            self._trip(call)
+
+    def _trip(self, call: tuple[str, ...]) -> None:
         if self.mutation_count == self._crash_at:
             self._in_flight = call
             self._is_down = True
             raise SimCrash(" ".join(call))
+        if self._sick_errno:
+            raise OSError(self._sick_errno, os.strerror(self._sick_errno))
 
     def _is_next_call_failing(self) -> bool:
         return self.call_count + 1 == self._fail_at

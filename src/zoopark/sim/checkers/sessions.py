@@ -1,0 +1,178 @@
+"""What one client may be told, in the order in which it is told.
+
+    monotonic       no answer is older than one before it, across reconnects too
+    read your writes, and everything acknowledged stays
+                    every answer is what was true at its zxid, and that is not before the last one
+    watch first     the event comes before any answer that shows the change
+    committed       nobody is told what is not committed
+
+Source: ZooKeeper programmer's guide, "Consistency Guarantees" and "What ZooKeeper Guarantees about Watches".
+"""
+
+from typing import Final, final
+
+from zoopark import errors
+from zoopark.jute import proto
+from zoopark.sim.asks import CHILD, DATA, EXIST, Answer, Ask
+from zoopark.sim.checkers import Violation
+from zoopark.sim.checkers.truth import ABSENT, Truth
+from zoopark.tree.watches import NODE_CHILDREN_CHANGED, NODE_DELETED
+
+_IN_CHILD: Final = 1
+_IN_DATA: Final = 0
+
+
+@final
+class SessionView:
+    """One client, from session to session.
+
+    Args:
+        name: for the text of violations.
+        truth: what is committed.
+
+    Attributes:
+        session_id: of the session now, 0 without one.
+        last_zxid: the newest one it was told.
+        watches: (zxid of the answer that left it, DATA, EXIST or CHILD) by (table, path).
+    """
+
+    __slots__ = ("last_zxid", "n_events", "name", "session_id", "truth", "watches")
+
+    def __init__(self, name: str, truth: Truth) -> None:
+        self.name = name
+        self.truth = truth
+        self.session_id = 0
+        self.last_zxid = 0
+        self.n_events = 0
+        self.watches: dict[tuple[int, bytes], tuple[int, int]] = {}
+
+    def on_connected(self, session_id: int) -> None:
+        """The server says which session this is.
+
+        It may be one that is closed meanwhile: a server that was left behind does not know yet.
+        """
+        if session_id not in self.truth.sessions:
+            raise Violation(f"session: {self.name} is let into session {session_id:#x}, which was never committed")
+        if self.session_id not in (0, session_id):
+            raise Violation(f"session: {self.name} asked for {self.session_id:#x} and got {session_id:#x}")
+        self.session_id = session_id
+
+    def on_refused(self) -> None:
+        """The session is over. The next one is one of another client: it may begin at a server that lags."""
+        self.session_id = 0
+        self.last_zxid = 0
+        self.watches.clear()
+
+    def on_zxid(self, zxid: int) -> None:
+        """The header of any reply but a notification."""
+        if zxid < self.last_zxid:
+            raise Violation(f"monotonic: {self.name} is answered at {zxid:#x} after {self.last_zxid:#x}")
+        if zxid == self.last_zxid:
+            return
+        if zxid > self.truth.last_zxid and zxid & 0xFFFFFFFF:
+            raise Violation(f"committed: {self.name} is told {zxid:#x}, committed is {self.truth.last_zxid:#x}")
+        self.last_zxid = zxid
+        for (table, path), (since, _) in self.watches.items():
+            find = self.truth.children_changed_after if table == _IN_CHILD else self.truth.changed_after
+            changed = find(path, since)
+            if 0 < changed <= zxid:
+                raise Violation(
+                    f"watch first: {self.name} is told {zxid:#x} and not that {path!r} changed at {changed:#x}"
+                )
+
+    def on_event(self, event: int, path: bytes, zxid: int) -> None:
+        """A notification; `zxid` is not positive if the server does not say."""
+        self.n_events += 1
+        if event == NODE_CHILDREN_CHANGED:
+            self.watches.pop((_IN_CHILD, path), None)
+        else:
+            self.watches.pop((_IN_DATA, path), None)
+            if event == NODE_DELETED:
+                self.watches.pop((_IN_CHILD, path), None)
+        if zxid > 0:
+            is_child = event == NODE_CHILDREN_CHANGED
+            find = self.truth.children_changed_after if is_child else self.truth.changed_after
+            if find(path, zxid - 1) != zxid:
+                raise Violation(f"watch: {self.name} is told that {path!r} changed at {zxid:#x}, which it did not")
+
+    def on_rearmed(self, zxid: int) -> None:
+        """A setWatches was answered: from here on again. A node that came and went meanwhile is not told."""
+        for key, (_, kind) in list(self.watches.items()):
+            if kind == EXIST:
+                self.watches[key] = (zxid, kind)
+
+    def on_answer(self, ask: Ask, answer: Answer) -> None:
+        """An answer to a request, behind `on_zxid`."""
+        if ask.op == proto.GET_DATA:
+            self._check_data(ask, answer)
+        elif ask.op == proto.EXISTS:
+            self._check_exists(ask, answer)
+        elif ask.op == proto.GET_CHILDREN:
+            self._check_children(ask, answer)
+        elif answer.err == errors.OK and ask.op == proto.MULTI:
+            self._check_multi(ask, answer)
+        elif answer.err == errors.OK:
+            self._check_written(ask, answer.path, answer.zxid)
+
+    def _check_multi(self, ask: Ask, answer: Answer) -> None:
+        """All parts or none; the kinds of the parts of a failed one are errors, also of those that would have gone."""
+        if all(kind >= 0 for kind, _, _ in answer.parts):
+            for part, (_, _, path) in zip(ask.parts, answer.parts, strict=True):
+                self._check_written(part, path, answer.zxid)
+        elif any(kind >= 0 for kind, _, _ in answer.parts):
+            raise Violation(f"multi: {self.name} is told at {answer.zxid:#x} that only a part of it happened")
+
+    def paths_watched(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """The paths with a watch, by DATA, EXIST, CHILD."""
+        lists: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
+        for (_, path), (_, kind) in self.watches.items():
+            lists[kind].append(path)
+        return lists
+
+    def _check_data(self, ask: Ask, answer: Answer) -> None:
+        expected = self.truth.at(ask.path, answer.zxid)
+        told = answer.value if answer.err == errors.OK else ABSENT
+        if told != expected:
+            self._refute(ask, answer, told, expected)
+        if ask.is_watched and told is not ABSENT:
+            self.watches.setdefault((_IN_DATA, ask.path), (answer.zxid, DATA))
+
+    def _check_exists(self, ask: Ask, answer: Answer) -> None:
+        expected = self.truth.at(ask.path, answer.zxid)
+        told = answer.value if answer.err == errors.OK else ABSENT
+        if told != (expected[1:] if expected is not None else ABSENT):
+            self._refute(ask, answer, told, expected)
+        if ask.is_watched:
+            kind = EXIST if told is ABSENT else DATA
+            self.watches.setdefault((_IN_DATA, ask.path), (answer.zxid, kind))
+
+    def _check_children(self, ask: Ask, answer: Answer) -> None:
+        if answer.err == errors.OK:
+            expected = self.truth.children(ask.path, answer.zxid)
+            if answer.names != expected:
+                self._refute(ask, answer, sorted(answer.names), sorted(expected))
+            if ask.is_watched:
+                self.watches.setdefault((_IN_CHILD, ask.path), (answer.zxid, CHILD))
+        elif self.truth.at(ask.path, answer.zxid) is not ABSENT:
+            self._refute(ask, answer, answer.err, "there")
+
+    def _check_written(self, ask: Ask, made: bytes, zxid: int) -> None:
+        """What was acknowledged is what is committed at that zxid."""
+        if ask.op == proto.DELETE:
+            if self.truth.at(ask.path, zxid) is not ABSENT:
+                raise Violation(f"acknowledged: {self.name} deleted {ask.path!r} at {zxid:#x}, and it is there")
+        elif ask.op in (proto.CREATE, proto.SET_DATA):
+            path = made or ask.path
+            found = self.truth.at(path, zxid)
+            if found is None or pending_data(ask) != found[0] or not path.startswith(ask.path):
+                raise Violation(f"acknowledged: {self.name} wrote {path!r} at {zxid:#x}, and {found} is there")
+
+    def _refute(self, ask: Ask, answer: Answer, told: object, expected: object) -> None:
+        raise Violation(f"read: {self.name} reads {ask.path!r} at {answer.zxid:#x}: {told}, where {expected} was true")
+
+
+def pending_data(ask: Ask) -> bytes:
+    """The data that a create or setData writes."""
+    start = 4 + len(ask.path)
+    size = int.from_bytes(ask.body[start : start + 4], "big")
+    return ask.body[start + 4 : start + 4 + size]

@@ -1,0 +1,161 @@
+"""A whole simulated ensemble: machines, the network between them, clients, and the checkers that watch all of it."""
+
+from typing import Final, final
+
+from zoopark.record import Now
+from zoopark.server.config import default_config
+from zoopark.server.member import Member as AloneMember
+from zoopark.server.recovery import Recovered
+from zoopark.sim.checkers.ledger import LEADING, Ledger
+from zoopark.sim.checkers.sessions import SessionView
+from zoopark.sim.checkers.truth import Truth
+from zoopark.sim.client import FIRST_PLACE, SimClient
+from zoopark.sim.machine import Build, Machine, Member, Role
+from zoopark.sim.network import Link, Network
+from zoopark.sim.world import MS, TO_CLIENT, TO_SERVER, World
+
+KEYS: Final = {
+    "tickTime": "500",
+    "snapCount": "150",
+    "preAllocSize": "16",
+    "autopurge.purgeInterval": "1",
+    "autopurge.snapRetainCount": "3",
+}
+
+
+@final
+class Kind:
+    """What the members of an ensemble are.
+
+    Args:
+        build: makes one from what was recovered.
+        role: reads its role.
+        has_quorum_links: whether they talk to each other.
+    """
+
+    __slots__ = ("build", "has_quorum_links", "role")
+
+    def __init__(self, build: Build, role: Role, has_quorum_links: bool) -> None:
+        self.build = build
+        self.role = role
+        self.has_quorum_links = has_quorum_links
+
+
+def build_alone(machine: Machine, found: Recovered, now: Now) -> Member:
+    """A standalone server."""
+    member = AloneMember(machine.config, found.tree, machine.random, now)
+    member.logged_since_snapshot = found.n_txns
+    return member
+
+
+def role_alone(member: Member) -> tuple[int, bool, int, int]:
+    """It leads, always, in epoch 0."""
+    return LEADING, True, 1, 0
+
+
+ALONE: Final = Kind(build_alone, role_alone, has_quorum_links=False)
+
+
+@final
+class Ensemble:
+    """Machines and clients in one world.
+
+    Args:
+        world: where they are.
+        kind: what the members are.
+        n_voters: sids 1 … n_voters vote.
+        n_observers: the sids behind them only learn.
+        n_clients: how many clients there are.
+
+    Attributes:
+        truth: what is committed, `ledger` what the members did.
+        machines: by sid.
+    """
+
+    def __init__(self, world: World, kind: Kind, n_voters: int, n_observers: int, n_clients: int) -> None:
+        self.world = world
+        self.kind = kind
+        self.network = Network(world)
+        self.truth = Truth()
+        self.voters = list(range(1, n_voters + 1))
+        self.observers = list(range(n_voters + 1, n_voters + n_observers + 1))
+        needed = n_voters // 2 + 1
+        self.quorum_size = needed
+        self.ledger = Ledger(
+            self.voters, self.observers, lambda sids: len(sids) >= needed, self.truth.on_committed
+        )
+        self.machines: dict[int, Machine] = {}
+        for sid in self.voters + self.observers:
+            config = default_config("/data", KEYS)
+            self.machines[sid] = Machine(sid, config, self.network, self.ledger, kind.build, kind.role)
+        sids = list(self.machines)
+        self.clients = [
+            SimClient(
+                FIRST_PLACE + at, self.network, sids, SessionView(f"client {FIRST_PLACE + at}", self.truth), self.knock
+            )
+            for at in range(n_clients)
+        ]
+
+    def start(self) -> None:
+        """Start everything, each machine in its own time."""
+        for machine in self.machines.values():
+            machine.restart_later(int(self.world.random.random() * 50) * MS)
+        for client in self.clients:
+            client.start()
+
+    def knock(self, client: SimClient, sid: int) -> Link | None:
+        """A link from a client to a member, if there is a way and somebody listens."""
+        machine = self.machines[sid]
+        if machine.member is None or not self.network.is_reachable(client.place, sid):
+            return None
+        link = self.network.open((client.place, sid), (client.on_link, machine.on_client), (TO_CLIENT, TO_SERVER))
+        machine.accept(link)
+        return link
+
+    def leader(self) -> int:
+        """The sid of a member that leads and serves, the one of the newest epoch; 0 if there is none."""
+        leading = [
+            (mirror.epoch, sid)
+            for sid, mirror in self.ledger.mirrors.items()
+            if mirror.is_serving and mirror.state == LEADING
+        ]
+        return max(leading)[1] if leading else 0
+
+    def up(self) -> list[int]:
+        """The sids of the machines that run."""
+        return [sid for sid, machine in self.machines.items() if machine.member is not None]
+
+    def down(self) -> list[int]:
+        """The sids of the machines that do not."""
+        return [sid for sid, machine in self.machines.items() if machine.member is None]
+
+    def is_settled(self) -> bool:
+        """Whether every member serves and all of them are at the last committed transaction."""
+        zxids = {}
+        for sid, machine in self.machines.items():
+            if machine.member is None or machine.is_paused or not self.ledger.mirrors[sid].is_serving:
+                return False
+            zxids[machine.member.tree.last_zxid] = None
+        return len(zxids) == 1
+
+    def may_lose(self, sid: int) -> bool:
+        """Whether the others keep everything that is committed or promised if this member forgets all it knows.
+
+        Each quorum that it may be part of afterwards must have another voter that knows: so fewer of the others than
+        a quorum without it may be ignorant.
+        """
+        mirrors = self.ledger.mirrors
+        if sid not in self.voters:
+            return True
+        accepted = max(mirrors[voter].accepted_epoch for voter in self.voters)
+        ignorant = [
+            voter
+            for voter in self.voters
+            if voter != sid
+            and (
+                not mirrors[voter].holds(self.ledger.committed_zxid)
+                or mirrors[voter].accepted_epoch < accepted
+                or mirrors[voter].current_epoch < max(self.ledger.established, default=0)
+            )
+        ]
+        return len(self.voters) > 1 and len(ignorant) < self.quorum_size - 1
