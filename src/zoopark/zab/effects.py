@@ -167,7 +167,7 @@ class Became(Effect):
     """The role changed.
 
     Args:
-        state: LOOKING, FOLLOWING, LEADING or OBSERVING of `zoopark.zab.election`.
+        state: LOOKING, FOLLOWING, LEADING or OBSERVING of `zoopark.jute.quorum`.
         is_serving: clients may be served: the tree is that of an established epoch.
         leader_sid: whom this member follows, itself if it leads, -1 while LOOKING.
         epoch: the established epoch while serving, else the last one this member has taken part in. A serving leader
