@@ -292,10 +292,11 @@ def lead(stage: Stage) -> None:
 
 def capture() -> str:
     """The golden file's text, from servers that are started for it."""
-    return PROVENANCE + "".join(_played(follow, 1, 3) + _played(lead, 3, 1))
+    return PROVENANCE + "".join(played(follow, 1, 3) + played(lead, 3, 1))
 
 
-def _played(play: Callable[[Stage], None], ours: int, apache: int) -> list[str]:
+def played(play: Callable[[Stage], None], ours: int, apache: int) -> list[str]:
+    """The rows of one play between sid `ours` and an Apache server, which is stopped in the end."""
     with tempfile.TemporaryDirectory() as home, ThreadPoolExecutor(1) as pool:
         stage = Stage(Path(home), ours, apache, pool)
         try:

@@ -229,6 +229,51 @@ def test_a_new_configuration_changes_no_decision() -> None:
     assert (election.state, election.deadline()) == (LEADING, None)
 
 
+def test_a_leader_that_says_it_follows_does_not_lead() -> None:
+    """Its followers have not noticed yet that it gave up; only its own word counts."""
+    election = started()
+    election.on_notification(2, Notification(FOLLOWING, GREAT, 4), at(0))
+    election.on_notification(3, Notification(FOLLOWING, GREAT, 4), at(0))
+    assert election.state == LOOKING
+
+
+@pytest.mark.parametrize("round_", [2, 9])
+def test_a_new_start_forgets_who_followed(round_: int) -> None:
+    """Two followed 5 when this member looked before; now there is the word of 5 alone."""
+    election = started(Majority([1, 2, 3, 4, 5]))
+    for sid in (2, 3):
+        election.on_notification(sid, Notification(FOLLOWING, Vote(5, 9, 1), 1), at(0))
+    election.on_start(5, 1, at(1))
+    election.on_notification(5, Notification(LEADING, Vote(5, 9, 1), round_), at(1))
+    assert election.state == LOOKING
+
+
+def test_a_new_start_is_said_again_soon() -> None:
+    """A member that had waited for a minute is in an election with others now."""
+    election = started()
+    for ms in (200, 1000, 3000):
+        election.on_timeout(at(ms))
+    election.on_start(5, 1, at(4000))
+    election.on_timeout(at(4000 + MIN_RESEND_MS))
+    assert election.deadline() == at(4000 + 3 * MIN_RESEND_MS).mono_ms
+
+
+def test_within_a_round_the_leader_alone_has_to_be_the_same() -> None:
+    """The leader has synchronised already and its follower has not: the third need not wait for that."""
+    election = started()
+    election.on_notification(2, Notification(FOLLOWING, GREAT, 1), at(0))
+    election.on_notification(3, Notification(LEADING, Vote(3, 9, 2), 1), at(0))
+    assert (election.state, election.vote) == (FOLLOWING, Vote(3, 9, 2))
+
+
+def test_the_round_of_who_votes_for_no_voter_is_not_joined() -> None:
+    """An observer, or a member of another ensemble, must not drive the rounds of this one."""
+    election = started()
+    election.on_notification(2, Notification(LOOKING, NO_VOTE, 7), at(0))
+    election.on_notification(9, Notification(LOOKING, GREAT, 7), at(0))
+    assert (election.round, election.vote) == (1, Vote(1, 5, 1))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
