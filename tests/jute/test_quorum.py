@@ -75,17 +75,7 @@ def test_an_opening_of_apache_is_read_and_written_to_the_byte(data: bytes) -> No
 
 def test_the_capture_holds_what_the_protocol_has() -> None:
     """Else the tests above are about less than they seem."""
-    learning = {
-        "FOLLOWERINFO",
-        "OBSERVERINFO",
-        "LEADERINFO",
-        "ACKEPOCH",
-        "DIFF",
-        "SNAP",
-        "NEWLEADER",
-        "ACK",
-        "UPTODATE",
-    }
+    joining = {"FOLLOWERINFO", "OBSERVERINFO", "LEADERINFO", "ACKEPOCH", "DIFF", "SNAP", "NEWLEADER", "UPTODATE"}
     at_work = {"REQUEST", "PROPOSAL", "ACK", "COMMIT", "INFORM", "PING", "REVALIDATE", "SYNC"}
     assert {name for name, _ in PACKETS} == joining | at_work
     assert {"LOOKING", "FOLLOWING", "LEADING"} == {name for name, _ in NOTIFICATIONS}
