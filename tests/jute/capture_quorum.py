@@ -5,6 +5,7 @@ follower and an observer of ours, in the second it follows. A row is the channel
 a name, the bytes.
 """
 
+import contextlib
 import socket
 import sys
 import tempfile
@@ -69,7 +70,7 @@ class Stage:
         self.server = oracle.Server(oracle.apache("3.9.3"), home, settings)
         self.server.data_dir.mkdir()
         (self.server.data_dir / "myid").write_text(f"{apache}\n")
-        self.listeners = [socket.create_server(("127.0.0.1", port)) for port in self.ports[ours]]
+        self.listeners = [socket.create_server((oracle.LOOPBACK, port)) for port in self.ports[ours]]
         for listener in self.listeners:
             listener.settimeout(SECONDS)
         self.started = pool.submit(self.server.start)
@@ -203,16 +204,16 @@ def now() -> Now:
     return Now(time.monotonic_ns() // 1_000_000, 0)
 
 
-def dial(port: int) -> socket.socket:
-    """A connection to a port that will be listened on soon."""
+def dial(stage: Stage, port: int) -> socket.socket:
+    """A connection to a port that the server will listen on soon."""
     deadline = time.monotonic() + SECONDS
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), SECONDS)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+            return socket.create_connection((oracle.LOOPBACK, port), SECONDS)
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, stage.server.log
+        with contextlib.suppress(TimeoutError):
+            stage.started.result(oracle.POLL_SECONDS)  # which raises if the server has ended
 
 
 def follow(stage: Stage) -> None:
@@ -243,7 +244,7 @@ def follow(stage: Stage) -> None:
 
 def join(stage: Stage, name: str, kind: int, sid: int) -> Link:
     """A learner of ours, as far as UPTODATE."""
-    link = Link(stage, name, dial(stage.ports[stage.apache][0]))
+    link = Link(stage, name, dial(stage, stage.ports[stage.apache][0]))
     link.send(kind, 0, encode_learner_info(LearnerInfo(sid)))
     epoch = link.until(quorum.LEADERINFO).zxid
     link.send(quorum.ACKEPOCH, 0, I32.pack(0))
@@ -256,8 +257,8 @@ def join(stage: Stage, name: str, kind: int, sid: int) -> Link:
 
 def lead(stage: Stage) -> None:
     """Apache follows; clients come to it."""
-    plug = dial(stage.ports[stage.apache][1])
-    opening = encode_opening(Opening(stage.ours, (("127.0.0.1", stage.ports[stage.ours][1]),)))
+    plug = dial(stage, stage.ports[stage.apache][1])
+    opening = encode_opening(Opening(stage.ours, ((oracle.LOOPBACK, stage.ports[stage.ours][1]),)))
     stage.row("election", ">", "opening", opening)
     plug.sendall(opening)
     election = elect(stage, plug, ElectionReader(is_accepted=False))
@@ -275,10 +276,10 @@ def lead(stage: Stage) -> None:
     link.until(quorum.ACK)
     assert answered(stage, plug, election).state == quorum.FOLLOWING
     stage.started.result(SECONDS)
-    client = dial(stage.server.port)
+    client = dial(stage, stage.server.port)
     client.sendall(wire.frame(wire.connect_request(0, SECONDS * 1000, 0, bytes(16)) + b"\0"))
     link.until(quorum.REQUEST)
-    comer = dial(stage.server.port)
+    comer = dial(stage, stage.server.port)
     comer.sendall(wire.frame(wire.connect_request(0, SECONDS * 1000, 0x77, wire.session_password(0x77)) + b"\0"))
     session = link.until(quorum.REVALIDATE).data
     assert session is not None
