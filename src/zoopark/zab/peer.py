@@ -226,6 +226,11 @@ class Peer:
 
     # ---- the server
 
+    def is_serving(self) -> bool:
+        """Whether clients may be served: the tree is that of an established epoch, and kept so."""
+        role = self._leader or self._learner
+        return role is not None and role.is_serving()
+
     def next_zxid(self) -> int:
         """The zxid that the next proposal must have; while serving as leader."""
         assert self._leader is not None and self._leader.is_serving(), "not leading"
