@@ -136,15 +136,24 @@ class PacketReader:
         pieces.add(data)
         if pieces.size_bytes < self._wanted_bytes:
             return []
-        reader = Reader(pieces.take(), 0, self._max_data_bytes)
+        self._wanted_bytes = _SMALLEST_BYTES
+        whole, at, limit = pieces.take(), 0, self._max_data_bytes
         packets: list[QuorumPacket] = []
-        is_snap = False
-        while not is_snap and self._is_whole(reader.data, reader.position):
-            packets.append(decode_packet(reader))
-            is_snap = packets[-1].type == SNAP
-        pieces.add(reader.data[reader.position :])
-        if is_snap:
-            self._wanted_bytes = _SMALLEST_BYTES
+        kind = 0
+        while kind != SNAP and len(whole) - at >= _SMALLEST_BYTES:
+            kind, zxid, length = _TYPE_ZXID_SIZE.unpack_from(whole, at)
+            end = at + 16 + max(length, 0)
+            if -1 <= length <= limit and whole.startswith(NULL, end):  # nearly all packets: no identities
+                packets.append(QuorumPacket(kind, zxid, whole[at + 16 : end] if length >= 0 else None))
+                at = end + 4
+            elif self._is_whole(whole, at):
+                self._wanted_bytes = _SMALLEST_BYTES
+                reader = Reader(whole, at, limit)
+                packets.append(decode_packet(reader))
+                at = reader.position
+            else:
+                break
+        pieces.add(whole[at:])
         return packets
 
     def rest(self) -> bytes:
@@ -153,11 +162,8 @@ class PacketReader:
         return self._pieces.take()
 
     def _is_whole(self, data: bytes, at: int) -> bool:
-        """Whether a whole packet starts at `at`; if not, notes how many bytes it needs at least."""
+        """Whether the packet at `at`, whose length is there, is whole; if not, notes how many bytes it needs at least."""
         size = len(data) - at
-        self._wanted_bytes = _SMALLEST_BYTES
-        if size < _SMALLEST_BYTES:
-            return False
         end = 16 + self._length(data, at + 12)
         if size >= end + 4 and data.startswith(NULL, at + end):
             return True
