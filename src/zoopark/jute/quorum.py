@@ -162,7 +162,7 @@ class PacketReader:
         return self._pieces.take()
 
     def _is_whole(self, data: bytes, at: int) -> bool:
-        """Whether the packet at `at`, whose length is there, is whole; if not, notes how many bytes it needs at least."""
+        """Whether the packet at `at`, whose length is there, is whole; if not, notes how many bytes it needs."""
         size = len(data) - at
         end = 16 + self._length(data, at + 12)
         if size >= end + 4 and data.startswith(NULL, at + end):
