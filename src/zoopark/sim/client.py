@@ -209,7 +209,7 @@ class SimClient:
         if answer.names:
             self.seen[ask.path] = len(answer.names)
             self.mine.extend(ask.path + b"/" + name for name in list(answer.names)[:3])
-        if ask.call is not None:
+        if ask.call is not None and _is_of_one_znode(ask, answer):
             self._record(ask, began, 2 * self._world.count, _outcome(ask, answer))
         if ask.op == proto.CLOSE_SESSION:
             self.view.on_refused()
@@ -250,10 +250,17 @@ class SimClient:
         self.link, self.state, self._inbox = None, DOWN, b""
 
 
+def _is_of_one_znode(ask: Ask, answer: Answer) -> bool:
+    """Whether the answer tells of this znode alone, not of its parent or children."""
+    if ask.op == proto.CREATE and answer.err == errors.NO_NODE:
+        return False
+    return answer.err == errors.OK or answer.err in _ANSWERS
+
+
 def _outcome(ask: Ask, answer: Answer) -> Any:
     """The answer in the words of the model."""
     if answer.err != errors.OK:
-        return _ANSWERS.get(answer.err, answer.err)
+        return _ANSWERS[answer.err]
     if ask.op == proto.DELETE:
         return "gone"
     return answer.value[0] if ask.op == proto.SET_DATA else 0

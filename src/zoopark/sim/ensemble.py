@@ -1,18 +1,21 @@
 """A whole simulated ensemble: machines, the network between them, clients, and the checkers that watch all of it."""
 
-from typing import Final, final
+from typing import Any, Final, final
 
 from zoopark.record import Now
 from zoopark.server.config import default_config
 from zoopark.server.member import Member as AloneMember
 from zoopark.server.recovery import Recovered
+from zoopark.sim.bare import build_bare, role_bare
+from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.ledger import LEADING, Ledger
 from zoopark.sim.checkers.sessions import SessionView
 from zoopark.sim.checkers.truth import Truth
 from zoopark.sim.client import FIRST_PLACE, SimClient
-from zoopark.sim.machine import Build, Machine, Member, Role
+from zoopark.sim.machine import RATE, Build, Machine, Member, Role
 from zoopark.sim.network import Link, Network
-from zoopark.sim.world import MS, TO_CLIENT, TO_SERVER, World
+from zoopark.sim.quorumlinks import QuorumLinks
+from zoopark.sim.world import MS, SECOND, STEP, TO_CLIENT, TO_SERVER, World
 
 KEYS: Final = {
     "tickTime": "500",
@@ -54,6 +57,8 @@ def role_alone(member: Member) -> tuple[int, bool, int, int]:
 
 
 ALONE: Final = Kind(build_alone, role_alone, has_quorum_links=False)
+BARE: Final = Kind(build_bare, role_bare, has_quorum_links=True)
+WRITE_US: Final = 20 * MS
 
 
 @final
@@ -70,6 +75,7 @@ class Ensemble:
     Attributes:
         truth: what is committed, `ledger` what the members did.
         machines: by sid.
+        is_resting: nobody asks for anything any more.
     """
 
     def __init__(self, world: World, kind: Kind, n_voters: int, n_observers: int, n_clients: int) -> None:
@@ -77,6 +83,7 @@ class Ensemble:
         self.kind = kind
         self.network = Network(world)
         self.truth = Truth()
+        self.is_resting = False
         self.voters = list(range(1, n_voters + 1))
         self.observers = list(range(n_voters + 1, n_voters + n_observers + 1))
         needed = n_voters // 2 + 1
@@ -88,6 +95,11 @@ class Ensemble:
         for sid in self.voters + self.observers:
             config = default_config("/data", KEYS)
             self.machines[sid] = Machine(sid, config, self.network, self.ledger, kind.build, kind.role)
+            self.machines[sid].on_refused = self.on_refused
+        self.votes: dict[tuple[int, int], Any] = {}
+        if kind.has_quorum_links:
+            for machine in self.machines.values():
+                QuorumLinks(machine, self.machines, self.votes)
         sids = list(self.machines)
         self.clients = [
             SimClient(
@@ -102,6 +114,15 @@ class Ensemble:
             machine.restart_later(int(self.world.random.random() * 50) * MS)
         for client in self.clients:
             client.start()
+        if self.kind is BARE:
+            self.world.after(WRITE_US, self._write, STEP, 0, 0, None)
+
+    def _write(self, who: int, what: int, payload: Any) -> None:
+        """Members without clients are asked to write: whoever leads does."""
+        for machine in self.machines.values():
+            if machine.member is not None and not self.is_resting:
+                machine.give(machine.member.write)
+        self.world.after(int(self.world.random.random() * WRITE_US), self._write, STEP, 0, 0, None)
 
     def knock(self, client: SimClient, sid: int) -> Link | None:
         """A link from a client to a member, if there is a way and somebody listens."""
@@ -111,6 +132,36 @@ class Ensemble:
         link = self.network.open((client.place, sid), (client.on_link, machine.on_client), (TO_CLIENT, TO_SERVER))
         machine.accept(link)
         return link
+
+    def heal_network(self) -> None:
+        """No partition any more."""
+        self.network.heal()
+        for machine in self.machines.values():
+            if machine.quorum is not None:
+                machine.quorum.flush_votes()
+
+    def heal(self) -> None:
+        """Make everything well that can be, and start whoever is down."""
+        self.network.stretch = 1
+        self.heal_network()
+        for machine in self.machines.values():
+            machine.slowness = 1
+            machine.doom = 0
+            machine.disk.heal()
+            machine.skew(RATE, 0)
+            if machine.is_paused:
+                machine.resume()
+            if machine.member is None:
+                machine.restart_later(0)
+
+    def on_refused(self, machine: Machine, why: str) -> None:
+        """A machine cannot start on its disk: somebody empties it, as soon as the others keep what it knew."""
+        self.world.note(f"{machine.sid} cannot start: {why}")
+        if not machine.is_damaged:
+            raise Violation(f"recovery: member {machine.sid} refuses a disk that nobody damaged: {why}")
+        if self.may_lose(machine.sid):
+            machine.wipe()
+        machine.restart_later(SECOND)
 
     def leader(self) -> int:
         """The sid of a member that leads and serves, the one of the newest epoch; 0 if there is none."""

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeAlias, final
 from zlib import crc32
 
 from zoopark.errors import StorageError
-from zoopark.log.epochs import CURRENT_EPOCH, Epochs
+from zoopark.log.epochs import ACCEPTED_EPOCH, CURRENT_EPOCH, Epochs
 from zoopark.log.logreader import truncate
 from zoopark.log.snapfiles import SnapshotWriter, purge
 from zoopark.record import Effect, Now
@@ -107,6 +107,7 @@ class Machine:
         "quorum",
         "random",
         "sid",
+        "voters",
         "slowness",
         "wall_offset_ms",
         "world",
@@ -131,6 +132,7 @@ class Machine:
         self.is_lazy = False
         self.wall_offset_ms = WALL_MS
         self.quorum: Any = None
+        self.voters = ledger.voters
         self.on_refused: Callable[[Machine, str], None] = lambda machine, why: None
         self._build = build
         self._role = role
@@ -138,12 +140,12 @@ class Machine:
         self._now = Now(0, 0)
         self._forget()
         self._acts: dict[type[Effect], Callable[[Any], None]] = {
-            served.Append: self._append,
+            served.Append: self.append,
             served.Flush: self._flush,
             served.CloseLink: self._close_client,
             served.TakeSnapshot: self._take_snapshot,
             served.Purge: self._purge,
-            served.Note: self._note,
+            served.Note: self.note,
         }
 
     def add_acts(self, acts: dict[type[Effect], Callable[[Any], None]]) -> None:
@@ -326,7 +328,7 @@ class Machine:
 
     # Inside: the log.
 
-    def _append(self, effect: Any) -> None:
+    def append(self, effect: Any) -> None:
         self.ledger.on_append(self.sid, effect.entries)
         self.log_job("append", effect.entries)
 
@@ -362,6 +364,7 @@ class Machine:
             self.restart_later(100 * MS)
             return
         except OSError as error:
+            self._flight = None  # what is on the disk is unknown: it is not tried again
             self._stop_on(error)
             return
         self._flight = None
@@ -419,7 +422,7 @@ class Machine:
 
     def _reload(self) -> None:
         """Load the database anew; the member goes on with the new tree."""
-        self.found = recover(self.config, self.disk, _silently)
+        self._load()
         self.member.on_reloaded(self.found.tree)
 
     # Inside: epochs and snapshots.
@@ -490,7 +493,7 @@ class Machine:
         except OSError as error:
             self._stop_on(error)
 
-    def _note(self, effect: Any) -> None:
+    def note(self, effect: Any) -> None:
         self.world.note(f"{self.sid}: {effect.text}")
 
     # Inside: life and death.
@@ -498,11 +501,39 @@ class Machine:
     def _recover(self) -> None:
         for directory in (snapshot_directory(self.config), log_directory(self.config)):
             self.disk.make_directory(directory)
-        self.found = recover(self.config, self.disk, _silently)
-        self.epochs = Epochs(self.disk, snapshot_directory(self.config))
-        self.epochs.load(self.found.tree.last_zxid)
+        self._load()
         if self.found.snapshot is None:
             self._save_first()
+
+    def _load(self) -> None:
+        """Recover the database and the epochs.
+
+        A learner that dies between the durable history of a new epoch and its currentEpoch leaves zxids of an epoch
+        that it has accepted and not made current. `Epochs.load` refuses that, so it is shown the accepted epoch as the
+        current one meanwhile.
+        """
+        directory = snapshot_directory(self.config)
+        name = f"{directory}/{CURRENT_EPOCH}"
+        try:
+            self.found = recover(self.config, self.disk, _silently)
+        except StorageError as error:
+            if f"{CURRENT_EPOCH}: holds" not in str(error):
+                raise
+            self.world.mark("recovered ahead of its epoch")
+            current = self.disk.read(name, 0, 64)
+            accepted = self.disk.read(f"{directory}/{ACCEPTED_EPOCH}", 0, 64)
+            self._replace(name, accepted)
+            self.found = recover(self.config, self.disk, _silently)
+            self._replace(name, current)
+            self.epochs = Epochs(self.disk, directory)
+            self.epochs.current, self.epochs.accepted = int(current), int(accepted)
+            return
+        self.epochs = Epochs(self.disk, directory)
+        self.epochs.load(self.found.tree.last_zxid)
+
+    def _replace(self, name: str, text: bytes) -> None:
+        self.disk.remove(name)
+        self.disk.write(name, 0, text, is_synced=True)
 
     def _save_first(self) -> None:
         config, tree = self.config, self.found.tree

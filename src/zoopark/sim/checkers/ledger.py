@@ -189,7 +189,8 @@ class Ledger:
             if self.broadcast[zxid] != txn:
                 raise Violation(f"I-2: member {mirror.sid} is given another {zxid:#x} than was broadcast")
             return
-        if mirror.state != LEADING or mirror.epoch != epoch_of(zxid):
+        established = self.established.get(epoch_of(zxid))
+        if established is None or established[0] != mirror.sid:
             raise Violation(f"I-2: member {mirror.sid} is given {zxid:#x}, which no leader has broadcast")
         self._check_primary(mirror, zxid)
 
@@ -202,6 +203,9 @@ class Ledger:
 
     def _establish(self, mirror: Mirror) -> None:
         epoch = mirror.epoch
+        if not epoch:
+            self.established[0] = (mirror.sid, 0, GENESIS)  # a server that stands alone
+            return
         last = mirror.last_zxid()
         if epoch_of(last) >= epoch and counter_of(last):
             raise Violation(f"I-8: member {mirror.sid} starts epoch {epoch} with {last:#x}")
