@@ -39,7 +39,7 @@ def decoded(kind: int, body: bytes, tail: bytes = b"") -> txns.CreateTxn:
 @pytest.mark.parametrize("kind", [txns.CREATE, txns.CREATE2])
 @given(PATHS, VALUES, ACLS, st.booleans(), I32S)
 def test_create(kind: int, path: bytes, data: bytes | None, acl: bytes, is_ephemeral: bool, cversion: int) -> None:
-    body = txns.encode_create(path, wire.buf(data), acl, is_ephemeral, cversion)
+    body = txns.encode_create(path, wire.buf(data) + acl, is_ephemeral, cversion)
     assert body == wire.string(path) + wire.buf(data) + acl + wire.boolean(is_ephemeral) + wire.i32(cversion)
     found = decoded(kind, body, b"0123456789ab")
     assert found[:5] == (kind, path, data, acl, cversion)
@@ -48,7 +48,7 @@ def test_create(kind: int, path: bytes, data: bytes | None, acl: bytes, is_ephem
 
 @given(PATHS, VALUES, ACLS, I32S)
 def test_create_container(path: bytes, data: bytes | None, acl: bytes, cversion: int) -> None:
-    body = txns.encode_create_container(path, wire.buf(data), acl, cversion)
+    body = txns.encode_create_container(path, wire.buf(data) + acl, cversion)
     assert body == wire.string(path) + wire.buf(data) + acl + wire.i32(cversion)
     found = decoded(txns.CREATE_CONTAINER, body)
     assert found[:5] == (txns.CREATE_CONTAINER, path, data, acl, cversion)
@@ -57,7 +57,7 @@ def test_create_container(path: bytes, data: bytes | None, acl: bytes, cversion:
 
 @given(PATHS, VALUES, ACLS, I32S, st.integers(1, (1 << 40) - 1))
 def test_create_ttl(path: bytes, data: bytes | None, acl: bytes, cversion: int, ttl_ms: int) -> None:
-    body = txns.encode_create_ttl(path, wire.buf(data), acl, cversion, ttl_ms)
+    body = txns.encode_create_ttl(path, wire.buf(data) + acl, cversion, ttl_ms)
     assert body == wire.string(path) + wire.buf(data) + acl + wire.i32(cversion) + wire.i64(ttl_ms)
     found = decoded(txns.CREATE_TTL, body)
     assert found[:5] == (txns.CREATE_TTL, path, data, acl, cversion)

@@ -1,5 +1,7 @@
 """The tree as it will be: what is prepared is seen by what comes later, and by nobody else."""
 
+import pytest
+
 from tests.compat import requests as ask
 from tests.properties.workshop import Workshop
 from zoopark import errors
@@ -88,11 +90,13 @@ def test_ephemerals_are_those_of_tree_and_view() -> None:
 def test_it_forgets_when_it_holds_much() -> None:
     """Nodes that are applied leave the view, or it would become a second tree."""
     shop = shop_with()
+    view = shop.preparer.view
     for number in range(overlay.MAX_HEADS):
         shop.prepare(ask.create(f"/{number}"))
-    assert len(shop.preparer.view.recent) > overlay.MAX_HEADS
+        shop.prepare(ask.set_data(f"/{number}", b"x"))
+    assert len(view.recent) > overlay.MAX_HEADS == len(view.fresh)
     shop.apply()
-    assert len(shop.preparer.view.recent) == 0
+    assert len(view.recent) == len(view.fresh) == 0
 
 
 def test_it_forgets_by_generations_while_requests_keep_coming() -> None:
@@ -102,14 +106,65 @@ def test_it_forgets_by_generations_while_requests_keep_coming() -> None:
     for turn in range(3):
         for number in range(overlay.MAX_HEADS):
             shop.prepare(ask.create(f"/{turn}-{number}"))
+            shop.prepare(ask.set_data(f"/{turn}-{number}", b"x"))
         shop.prepare(ask.set_data("/last", b"%d" % turn))
         shop.apply(shop.waiting - 1)
         head = view.find(b"/last")
         assert head is not None
         assert int.from_bytes(head.stat[40:44], "big") == turn + 1
+        assert view.find(b"/%d-%d" % (turn, overlay.MAX_HEADS - 1)) is not None
     assert len(view.recent) + len(view.older) < 3 * overlay.MAX_HEADS
+    assert len(view.fresh) <= overlay.MAX_HEADS
     shop.apply()
     assert view.digest == shop.tree.digest
+
+
+def test_a_node_deleted_while_its_creation_is_noted_is_gone() -> None:
+    """The note outlives the node under load, since something is always on its way; it must not bring it back."""
+    shop = shop_with()
+    view = shop.preparer.view
+    shop.prepare(ask.create("/a", flags=1))
+    shop.prepare(ask.delete("/a"))
+    shop.prepare(ask.create("/other"))
+    shop.apply(2)
+    view.recent.clear()  # as a turn of generations does
+    assert b"/a" in view.fresh
+    assert view.find(b"/a") is None and not view.holds(b"/a")
+    assert view.ephemerals_of(ME) == []
+
+
+@pytest.mark.parametrize("n_applied", range(4))
+def test_a_node_created_anew_is_the_new_one(n_applied: int) -> None:
+    """Whatever part of its story is applied already: its owner and its Stat are those of the last creation."""
+    shop = shop_with()
+    shop.open(ME + 1)
+    zxid = shop.preparer.zxid
+    shop.prepare(ask.create("/a", flags=1))
+    shop.prepare(ask.delete("/a"))
+    shop.prepare(ask.create("/a", flags=1), ME + 1)
+    shop.prepare(ask.create("/b"))
+    shop.apply(n_applied)
+    view = shop.preparer.view
+    assert view.holds(b"/a")
+    assert (view.ephemerals_of(ME), view.ephemerals_of(ME + 1)) == ([], [b"/a"])
+    head = view.find(b"/a")
+    assert head is not None
+    assert int.from_bytes(head.stat[:8], "big") == zxid + 3
+
+
+@pytest.mark.parametrize("parts", [("delete", "create"), ("create",)])
+def test_a_multi_that_creates_a_node_anew(parts: tuple[str, ...]) -> None:
+    """Deleted before the multi or within it: both end with the node of the multi, in the view and in the tree."""
+    shop = shop_with("/a")
+    if len(parts) == 1:
+        shop.prepare(ask.delete("/a"))
+    shop.prepare(ask.multi(*[ask.delete("/a") if part == "delete" else ask.create("/a", b"new") for part in parts]))
+    zxid = shop.preparer.zxid
+    head = shop.preparer.view.find(b"/a")
+    assert head is not None
+    assert (int.from_bytes(head.stat[:8], "big"), head.data_length) == (zxid, 3)
+    shop.apply()
+    assert shop.preparer.view.digest == shop.tree.digest
 
 
 def test_a_fresh_view_has_the_digest_below_it() -> None:

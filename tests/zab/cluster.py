@@ -67,11 +67,14 @@ class Cluster:
         self.slow = self.random.sample(sorted(self.machines), self.random.randint(0, 2))
         self.n_rigged = 0
         for machine in self.machines.values():
-            machine.start(self.now(), self.random)
+            machine.start(self.now(), self._n_window())
             self._take(machine)
 
     def now(self) -> Now:
         return Now(self.mono_ms, self.mono_ms)
+
+    def _n_window(self) -> int:
+        return self.random.choice((0, 0, 1, 3, 500))
 
     # ---- fate
 
@@ -93,7 +96,7 @@ class Cluster:
         """Everybody is up and nothing fails; returns once all serve and hold the same, fails if they never do."""
         for machine in self.machines.values():
             if machine.peer is None:
-                machine.start(self.now(), self.random)
+                machine.start(self.now(), self._n_window())
                 self._take(machine)
         for _ in range(n_steps):
             self._step(is_calm=True)
@@ -143,7 +146,7 @@ class Cluster:
         down = [machine for machine in self.machines.values() if machine.peer is None]
         if down and self.random.random() < 0.02:
             machine = self.random.choice(down)
-            machine.start(self.now(), self.random)
+            machine.start(self.now(), self._n_window())
             self._take(machine)
             return
         moves: list[tuple[str, int]] = [("wire", number) for number, wire in self.wires.items() if wire.items]
@@ -171,7 +174,7 @@ class Cluster:
 
     def _work(self, sid: int) -> None:
         machine = self.machines[sid]
-        machine.finish_work(self.now(), self.random)
+        machine.finish_work(self.now(), self.random.random() < 0.8)
         self._take(machine)
 
     def _vote(self, number: int) -> None:
@@ -237,7 +240,7 @@ class Cluster:
     # ---- faults
 
     def _crash(self, machine: Machine) -> bool:
-        machine.crash(self.random)
+        machine.crash(self.random.random())
         for number, wire in list(self.wires.items()):
             if wire.receiver == machine.settings.sid:
                 del self.wires[number]

@@ -1,7 +1,6 @@
 """A host of one Peer for tests: a disk that takes its time, a tree that is a list, and a crash at any moment."""
 
 from collections import deque
-from random import Random
 
 from zoopark.jute.quorum import QuorumPacket
 from zoopark.record import Effect, Now
@@ -53,20 +52,19 @@ class Machine:
         self.work: deque[Work] = deque()
         self.receiving: int | None = None
 
-    def start(self, now: Now, random: Random) -> None:
-        """Recover and begin."""
+    def start(self, now: Now, n_window: int = 500) -> None:
+        """Recover, with so many transactions at hand, and begin."""
         assert self.peer is None
-        n_window = random.choice((0, 0, 1, 3, 500))
         window = self.log[-n_window:] if n_window else []
         last_zxid = self.log[-1][0] if self.log else 0
         self.tree = list(self.log)
         self.peer = Peer(self.settings, History(last_zxid, window, self.current_epoch, self.accepted_epoch))
         self.peer.on_start(now)
 
-    def crash(self, random: Random) -> None:
-        """Everything volatile is lost; of a write that was under way, any beginning stays."""
+    def crash(self, share: float = 0.0) -> None:
+        """Everything volatile is lost; of a write that was under way, a beginning stays, `share` of it."""
         if self.work and isinstance(self.work[0], Append):
-            self.log += self.work[0].entries[: random.randint(0, len(self.work[0].entries))]
+            self.log += self.work[0].entries[: round(share * len(self.work[0].entries))]
         self.peer = None
         self.tree = []
         self.effects.clear()
@@ -79,7 +77,7 @@ class Machine:
         waiting += [entry for effect in self.effects if isinstance(effect, Append) for entry in effect.entries]
         return self.log + waiting
 
-    def finish_work(self, now: Now, random: Random) -> None:
+    def finish_work(self, now: Now, has_old_logs: bool = True) -> None:
         """The disk has done the first thing it was asked."""
         assert self.peer is not None
         work = self.work.popleft()
@@ -94,7 +92,7 @@ class Machine:
             self.tree = list(self.log)
             self.peer.on_truncated(self.log[-1][0] if self.log else 0, now)
         elif isinstance(work, ReadLog):
-            self.peer.on_log_read(work.link, self._read(work, random), now)
+            self.peer.on_log_read(work.link, self._read(work) if has_old_logs else None, now)
         else:
             self.log = list(work.entries)
             self.tree = list(work.entries)
@@ -109,8 +107,8 @@ class Machine:
             assert work.epoch > self.accepted_epoch
             self.accepted_epoch = work.epoch
 
-    def _read(self, work: ReadLog, random: Random) -> list[Entry] | None:
+    def _read(self, work: ReadLog) -> list[Entry] | None:
         start = max((at for at, (zxid, _) in enumerate(self.log) if zxid <= work.from_zxid), default=-1)
-        if start < 0 or random.random() < 0.2:
+        if start < 0:
             return None
         return [entry for entry in self.log[start:] if entry[0] <= work.upto_zxid]

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, final
 
 from zoopark.errors import StorageError
+from zoopark.host.ring import Ring
 from zoopark.log.txnlog import TxnLog
 
 INLINE_MS: Final = 1.0
@@ -81,11 +82,47 @@ class LogWriter:
         self._reserving: asyncio.Future[None] | None = None
         self._is_busy = False
         self._is_threaded = False
+        self._ring: Ring | None = None
+        self._in_flight = 0
+        self._started = 0.0
+
+    def use_ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._ring = Ring()
+        except OSError:
+            return
+        loop.add_reader(self._ring.fd, self._on_synced)
+
+    def _begin(self, ring: Ring, entries: list[tuple[int, bytes]]) -> None:
+        self._started = time.perf_counter()
+        try:
+            ring.start(*self.log.begin(entries))
+        except OSError as error:
+            self.on_error(error)
+            return
+        self._is_busy = True
+        self._in_flight = entries[-1][0]
+
+    def _on_synced(self) -> None:
+        assert self._ring is not None and self._is_busy
+        try:
+            is_done = self._ring.finish()
+        except OSError as error:
+            self.on_error(error)
+            return
+        if not is_done:
+            return
+        self.last_ms = (time.perf_counter() - self._started) * 1000
+        self.n_syncs += 1
+        self.max_ms = max(self.max_ms, self.last_ms)
+        self._finish(self._in_flight)
 
     def append(self, entries: list[tuple[int, bytes]]) -> None:
         """Make entries durable; on_logged follows, perhaps before this returns."""
         if self._is_busy:
             self._backlog.extend(entries)
+        elif self._ring is not None and self.log.continues(entries):
+            self._begin(self._ring, entries)
         elif self._is_threaded:
             self._start(entries)
         else:
@@ -121,16 +158,20 @@ class LogWriter:
         future.add_done_callback(lambda done: self._on_written(done, entries[-1][0]))
 
     def _on_written(self, done: "asyncio.Future[None]", zxid: int) -> None:
-        self._is_busy = False
         error = done.exception()
         if error is not None:
+            self._is_busy = False
             self.on_error(error)
             return
+        self._finish(zxid)
+
+    def _finish(self, zxid: int) -> None:
+        self._is_busy = False
         self._reserve_ahead()
-        self.on_logged(zxid)
         backlog, self._backlog = self._backlog, []
         if backlog:
             self.append(backlog)
+        self.on_logged(zxid)
 
     def _reserve_ahead(self) -> None:
         if self._reserving is None and self.log.wants_reserve():

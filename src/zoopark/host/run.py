@@ -89,6 +89,8 @@ class Server:
         self.member = Member(config, found.tree, Random(), self.now(), self.surveyor.look)
         self.member.logged_since_snapshot = found.n_txns
         self.log_writer = LogWriter(found.log, self._on_logged, self._on_log_error)
+        if not os.environ.get("NOAIO"):
+            self.log_writer.use_ring(loop)
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
         self._chores = ThreadPoolExecutor(1, "purge")
         self.gathering = Gathering()
@@ -123,7 +125,7 @@ class Server:
         """Carry out effects until there are none."""
         self._is_awake = False
         entries = self.member.pipeline.entries
-        if entries and self.gathering.may_wait(len(entries)) and not self._is_stopping:
+        if entries and not os.environ.get('NOGATHER') and self.gathering.may_wait(len(entries)) and not self._is_stopping:
             self.wake()
             return
         self._is_turning = True

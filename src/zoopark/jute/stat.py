@@ -54,6 +54,15 @@ def owner_of(stat: bytes) -> int:
     return int(_I64.unpack_from(stat, OWNER_AT)[0])
 
 
+def pack_owner(owner: int) -> bytes:
+    """An ephemeralOwner as it stands at the end of the kept Stat."""
+    return _I64.pack(owner)
+
+
+def czxid_of(stat: bytes) -> int:
+    return int(_I64.unpack_from(stat)[0])
+
+
 def mzxid_of(stat: bytes) -> int:
     return int(_I64.unpack_from(stat, 8)[0])
 

@@ -56,19 +56,19 @@ def pack_digest(digest: int) -> bytes:
     return DIGEST.pack(DIGEST_VERSION, digest)
 
 
-def encode_create(path: bytes, data: bytes, acl: bytes, is_ephemeral: bool, parent_cversion: int) -> bytes:
-    """CreateTxn; `data` and `acl` with their length in front. The body of create and create2."""
-    return b"".join((I32.pack(len(path)), path, data, acl, _EPHEMERAL_CVERSION.pack(is_ephemeral, parent_cversion)))
+def encode_create(path: bytes, data_and_acl: bytes, is_ephemeral: bool, parent_cversion: int) -> bytes:
+    """CreateTxn; data and ACL as in the request, with their lengths in front. The body of create and create2."""
+    return b"".join((I32.pack(len(path)), path, data_and_acl, _EPHEMERAL_CVERSION.pack(is_ephemeral, parent_cversion)))
 
 
-def encode_create_container(path: bytes, data: bytes, acl: bytes, parent_cversion: int) -> bytes:
-    """CreateContainerTxn; `data` and `acl` with their length in front."""
-    return b"".join((I32.pack(len(path)), path, data, acl, I32.pack(parent_cversion)))
+def encode_create_container(path: bytes, data_and_acl: bytes, parent_cversion: int) -> bytes:
+    """CreateContainerTxn; data and ACL as for `encode_create`."""
+    return b"".join((I32.pack(len(path)), path, data_and_acl, I32.pack(parent_cversion)))
 
 
-def encode_create_ttl(path: bytes, data: bytes, acl: bytes, parent_cversion: int, ttl_ms: int) -> bytes:
-    """CreateTTLTxn; `data` and `acl` with their length in front."""
-    return b"".join((I32.pack(len(path)), path, data, acl, _CVERSION_TTL.pack(parent_cversion, ttl_ms)))
+def encode_create_ttl(path: bytes, data_and_acl: bytes, parent_cversion: int, ttl_ms: int) -> bytes:
+    """CreateTTLTxn; data and ACL as for `encode_create`."""
+    return b"".join((I32.pack(len(path)), path, data_and_acl, _CVERSION_TTL.pack(parent_cversion, ttl_ms)))
 
 
 CreateTxn: TypeAlias = tuple[int, bytes, bytes | None, bytes, int, int, int]

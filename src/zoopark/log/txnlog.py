@@ -206,12 +206,30 @@ class TxnLog:
             StorageError if the file to be created exists already.
         """
         assert not self._is_failed, "append after a failed append"
-        first_zxid, last_zxid, count = entries[0][0], entries[-1][0], len(entries)
-        if count > MAX_BATCH_ENTRIES or last_zxid - first_zxid != count - 1:
-            for run in split_runs(entries):
-                self._append_run(run)
-            return
-        self._append_run(entries)
+        for run in [entries] if _is_run(entries) else split_runs(entries):
+            self._append_run(run)
+
+    def begin(self, entries: Sequence[tuple[int, bytes]]) -> tuple[str, int, bytes]:
+        """Have somebody else write transactions that `continues`.
+
+        Returns (path, offset, data): what must be written, and be durable, before anything else is asked of this log
+        but `reserve_ahead`, and before anything is promised.
+        Errors: as `append`.
+        """
+        assert not self._is_failed, "after a failed append"
+        assert self.continues(entries), entries[0][0]
+        data = encode_entries(entries)
+        at = self.file_bytes
+        self._is_failed = True
+        self._reserve_if_late(at + len(data))
+        self._is_failed = False
+        self._count(len(data), entries[-1][0])
+        return self._path, at, data
+
+    def continues(self, entries: Sequence[tuple[int, bytes]]) -> bool:
+        """Whether `append` would put these entries into the open file with a single write, and sync it."""
+        is_next = bool(self._path) and distance(self.last_zxid, entries[0][0]) == 1
+        return is_next and self._is_synced and _is_run(entries)
 
     def roll(self) -> None:
         """Begin a new file with the next append; for the start of a snapshot and for txnLogSizeLimit."""
@@ -265,9 +283,12 @@ class TxnLog:
         if not at:  # fallocate of a fresh file takes microseconds
             self._reserve_if_late(len(data))
         self._is_failed = False
-        self.file_bytes = at + len(data)
-        self.bytes_since_mark += len(data)
-        self.last_zxid = entries[-1][0]
+        self._count(len(data), entries[-1][0])
+
+    def _count(self, size_bytes: int, zxid: int) -> None:
+        self.file_bytes += size_bytes
+        self.bytes_since_mark += size_bytes
+        self.last_zxid = zxid
 
     def _begin_file(self, zxid: int) -> None:
         self.roll()
@@ -294,6 +315,11 @@ class TxnLog:
             if end + PREALLOCATION_MARGIN_BYTES < size:
                 return size
         return padded_size(max(end, size), size, step)
+
+
+def _is_run(entries: Sequence[tuple[int, bytes]]) -> bool:
+    count = len(entries)
+    return count <= MAX_BATCH_ENTRIES and entries[-1][0] - entries[0][0] == count - 1
 
 
 def split_runs(entries: Sequence[tuple[int, bytes]]) -> list[Sequence[tuple[int, bytes]]]:

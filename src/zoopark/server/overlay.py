@@ -4,9 +4,10 @@ A request is prepared against this view, so that it sees the requests before it 
 only what differs, or what was looked at, over the committed tree or over another view (a multi is a view on a view).
 It is dropped, never undone: failure of a multi or loss of leadership forgets it.
 
-The lowest view keeps up to MAX_HEADS nodes after they are applied, since who writes a node once writes it again: all
-changes pass through it, so it stays true. Beyond that, nodes leave in generations: `recent` holds what was touched
-since the last turn of generations, `older` what was touched before it.
+A node that is created is only noted (`fresh`) until it is applied: most are not looked at meanwhile. One that is looked
+at gets a head. The lowest view keeps up to MAX_HEADS of them after they are applied, since who writes a node once writes
+it again: all changes pass through it, so it stays true. Beyond that, heads leave in generations: `recent` holds what
+was touched since the last turn of generations, `older` what was touched before it.
 """
 
 from typing import Final, final
@@ -17,29 +18,34 @@ from zoopark.jute import stat as stats
 from zoopark.tree.acl import Acl
 from zoopark.tree.owners import EPHEMERAL
 from zoopark.tree.tree import DIGEST_MASK, Tree
-from zoopark.tree.znode import content_crc
+from zoopark.tree.znode import Znode, content_crc
 
 MAX_HEADS: Final = 20_000
-_NO_OWNER: Final = bytes(8)
+MAX_FRESH: Final = 2_000
+"""Nodes that are noted before those already applied are forgotten, unless everything is applied earlier."""
 
 
 @final
 class Head:
     """A node in the view: enough to validate a request and to compute the digest after it."""
 
-    __slots__ = ("acl", "content", "data_length", "digest", "is_there", "n_children", "stat")
+    __slots__ = ("acl", "content", "data_length", "digest", "is_there", "n_children", "path_crc", "stat")
 
-    def __init__(self, stat: bytes, content: int, data_length: int, n_children: int, acl: Acl) -> None:
+    def __init__(self, path: bytes, data: bytes | None, stat: bytes, acl: Acl) -> None:
         self.stat = stat
-        self.content = content
-        self.digest = crc32(stat, content)
-        self.data_length = data_length
-        self.n_children = n_children
+        self.path_crc = content_crc(path, None)
+        self.content = crc32(data, self.path_crc) if data else self.path_crc
+        self.digest = crc32(stat, self.content)
+        self.data_length = len(data) if data else 0
+        self.n_children = 0
         self.acl = acl
         self.is_there = True
 
-    def copy(self) -> "Head":
-        return Head(self.stat, self.content, self.data_length, self.n_children, self.acl)
+    def copy(self, path: bytes) -> "Head":
+        head = Head(path, None, self.stat, self.acl)
+        head.content, head.digest, head.data_length = self.content, self.digest, self.data_length
+        head.n_children = self.n_children
+        return head
 
 
 @final
@@ -60,8 +66,9 @@ class Overlay:
         self.recent: dict[bytes, Head] = {}
         self.older: dict[bytes, Head] = {}
         self.older_zxid = 0
-        self._owned: dict[int, dict[bytes, bool]] = {}
-        self._older_owned: dict[int, dict[bytes, bool]] = {}
+        self.fresh: dict[bytes, Znode] = {}
+        self._fresh_before: dict[bytes, Znode] = {}
+        self._fresh_zxid = 0
 
     def find(self, path: bytes) -> Head | None:
         """The node at a path, None if there is none; the empty path is the root."""
@@ -81,19 +88,23 @@ class Overlay:
         if head is not None:
             return head.is_there
         if self.base is None and not self.older:
-            return path in self.tree.nodes
+            return path in self.tree.nodes or self._unapplied(path) is not None
         return self.find(path) is not None
 
-    def add(self, path: bytes, head: Head, parent_path: bytes, parent_stat: bytes) -> None:
-        """A node created at `path`; the Stat of its parent, which was found before, becomes `parent_stat`."""
-        self.recent[path] = head
+    def add(self, path: bytes, node: Znode, parent_path: bytes, parent_stat: bytes) -> None:
+        """`node` created at `path`, which the view does not hold; its parent, found before, gets `parent_stat`."""
+        data, digest = node.data, crc32(path)
+        if data:
+            digest = crc32(data, digest)
         if not path.startswith(paths.UNCOUNTED_PREFIX):
-            self.digest = self.digest + head.digest & DIGEST_MASK
-        parent = self.recent[parent_path]
+            self.digest = self.digest + crc32(node.stat, digest) & DIGEST_MASK
+        self.fresh[path] = node
+        recent = self.recent
+        if path in recent:  # it was deleted, and is created anew
+            recent[path] = Head(path, data, node.stat, node.acl)
+        parent = recent[parent_path]
         parent.n_children += 1
         self.change_stat(parent_path, parent, parent_stat)
-        if head.stat[stats.OWNER_AT :] != _NO_OWNER:
-            self._note_owner(path, head, is_owned=True)
 
     def remove(self, path: bytes, head: Head, zxid: int) -> None:
         """The node at `path` deleted by transaction `zxid`."""
@@ -105,7 +116,6 @@ class Overlay:
         assert parent is not None, path
         parent.n_children -= 1
         self.change_stat(parent_path, parent, stats.after_child_deleted(parent.stat, zxid))
-        self._note_owner(path, head, is_owned=False)
 
     def change_stat(self, path: bytes, head: Head, stat: bytes) -> None:
         """A node's Stat replaced."""
@@ -117,7 +127,7 @@ class Overlay:
 
     def change_data(self, path: bytes, head: Head, data: bytes | None, stat: bytes) -> None:
         """A node's data and Stat replaced."""
-        content = content_crc(path, data)
+        content = crc32(data, head.path_crc) if data else head.path_crc
         digest = crc32(stat, content)
         if not path.startswith(paths.UNCOUNTED_PREFIX):
             self.digest = self.digest + digest - head.digest & DIGEST_MASK
@@ -127,27 +137,32 @@ class Overlay:
         head.data_length = len(data) if data else 0
 
     def ephemerals_of(self, session_id: int) -> list[bytes]:
-        """The paths of a session's ephemerals, in the order of their creation."""
-        owned = dict.fromkeys(self.tree.ephemerals.get(session_id, {}), True)
-        for view in (self.base, self):
-            if view is not None:
-                owned.update(view._older_owned.get(session_id, {}))
-                owned.update(view._owned.get(session_id, {}))
-        return [path for path, is_owned in owned.items() if is_owned]
+        """The paths of a session's ephemerals: those in the tree in the order of their creation, then the others."""
+        mark = stats.pack_owner(session_id)
+        found = dict.fromkeys(self.tree.ephemerals.get(session_id, ()))
+        if self.tree.kinds.kind_of(session_id) == EPHEMERAL:
+            for fresh in (self._fresh_before, self.fresh):
+                found.update(dict.fromkeys([path for path, node in fresh.items() if node.stat.endswith(mark)]))
+        return [path for path in found if (head := self.find(path)) is not None and head.stat.endswith(mark)]
 
     def absorb(self, view: "Overlay") -> None:
         """Take over what a view on this one holds."""
         assert view.base is self
+        for path, node in view.fresh.items():
+            if path in self.recent and path not in view.recent:  # it was deleted before, and is created anew
+                self.recent[path] = Head(path, node.data, node.stat, node.acl)
         self.recent.update(view.recent)
-        for session_id, owned in view._owned.items():
-            self._owned.setdefault(session_id, {}).update(owned)
+        self.fresh.update(view.fresh)
         self.digest = view.digest
 
     def on_applied(self, zxid: int, prepared_zxid: int) -> None:
         """Everything up to `zxid` is in the tree; the last transaction prepared in this view is `prepared_zxid`."""
         if zxid == prepared_zxid:
-            self._owned.clear()
-            self._older_owned.clear()
+            self.fresh.clear()
+            self._fresh_before.clear()
+        elif len(self.fresh) >= MAX_FRESH and zxid >= self._fresh_zxid:
+            self._fresh_before, self.fresh = self.fresh, {}
+            self._fresh_zxid = prepared_zxid
         if len(self.recent) < MAX_HEADS:
             return
         if zxid == prepared_zxid:
@@ -156,23 +171,27 @@ class Overlay:
             self.older.clear()
         elif zxid >= self.older_zxid:
             self.older, self.recent = self.recent, {}
-            self._older_owned, self._owned = self._owned, {}
             self.older_zxid = prepared_zxid
 
     def _fetch(self, path: bytes) -> Head | None:
         head = self.older.pop(path, None)
         if head is not None:
             return head
+        node: Znode | None
         if self.base is not None:
-            head = self.base.find(path)
-            return head.copy() if head is not None else None
-        node = self.tree.nodes.get(path)
+            node = self.fresh.get(path)
+            if node is None:
+                head = self.base.find(path)
+                return head.copy(path) if head is not None else None
+        else:
+            node = self.tree.nodes.get(path) or self._unapplied(path)
         if node is None:
             return None
-        data = node.data
-        return Head(node.stat, content_crc(path, data), len(data) if data else 0, node.n_children(), node.acl)
+        head = Head(path, node.data, node.stat, node.acl)
+        head.n_children = node.n_children()
+        return head
 
-    def _note_owner(self, path: bytes, head: Head, *, is_owned: bool) -> None:
-        owner = stats.owner_of(head.stat)
-        if owner != 0 and self.tree.kinds.kind_of(owner) == EPHEMERAL:
-            self._owned.setdefault(owner, {})[path] = is_owned
+    def _unapplied(self, path: bytes) -> Znode | None:
+        """The node that was created at `path`, if that is still to be applied; for a path that the tree does not hold."""
+        node = self.fresh.get(path) or self._fresh_before.get(path)
+        return node if node is not None and stats.czxid_of(node.stat) > self.tree.last_zxid else None

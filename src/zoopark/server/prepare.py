@@ -26,11 +26,11 @@ from zoopark.tree import quotas
 from zoopark.tree.acl import Acl, Identity
 from zoopark.tree.owners import CONTAINER_OWNER, EPHEMERAL, ORDINARY
 from zoopark.tree.tree import Change, Tree
+from zoopark.tree.znode import Znode
 
 ANY_VERSION: Final = -1
 MAX_VERSION: Final = 0x7FFFFFFF
-_EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
-_SEQUENTIAL_FLAGS: Final = (proto.SEQUENTIAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
+_SEQUENTIAL_BIT: Final = proto.SEQUENTIAL_FLAG & proto.EPHEMERAL_SEQUENTIAL_FLAG & proto.SEQUENTIAL_TTL_FLAG
 _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _NO_OWNER: Final = bytes(8)
 _DOTS: Final = (b"", b".", b"..")
@@ -168,14 +168,14 @@ class Preparer:
             self._require_quota(path, max(data_size, 0) - head.data_length, 0)
         stat = head.stat
         version = unpack(stat, stats.VERSION_AT)[0]
-        if expected not in (ANY_VERSION, version):
+        if expected != version and expected != ANY_VERSION:
             raise RefusedError(errors.BAD_VERSION)
         version = version + 1 if version != MAX_VERSION else -MAX_VERSION - 1
         data = body[path_end + 4 : data_end]
         stat = stats.after_set(stat, self.zxid, self._time_ms, version)
         view.change_data(path, head, data, stat)
         if data:
-            self.change = path, data, stat, b"", b"", b""
+            self.change = path, stat, data, None, b"", 0
         return body[:data_end] + I32.pack(version)
 
     def _read_null_path(self, body: bytes) -> None:
@@ -186,14 +186,29 @@ class Preparer:
         raise RefusedError(errors.BAD_ARGUMENTS)
 
     def _create(self, op: int, body: bytes) -> bytes:
-        path, data, encoded, flags, ttl_ms = _read_create(op, body)
+        unpack = I32.unpack_from
+        path_end = 4 + unpack(body)[0]
+        is_null = path_end == 3
+        path_end += is_null
+        data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
+        data_at = path_end + 4
+        data_end = data_at + data_size if data_size > 0 else data_at
+        if data_size < -1:
+            raise Malformed("a field of negative length")
+        encoded = txns.OPEN_ACL if body.startswith(txns.OPEN_ACL, data_end) else txns.read_acl_bytes(Reader(body, data_end))
+        acl_end = data_end + len(encoded)
+        flags = unpack(body, acl_end)[0]
+        ttl_ms = I64.unpack_from(body, acl_end + 4)[0] if op == proto.CREATE_TTL else -1
         if flags > proto.EPHEMERAL_SEQUENTIAL_FLAG or flags < 0 or op == proto.CREATE_TTL:
             self._require_mode(op, flags, ttl_ms)
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
             raise RefusedError(errors.SESSION_EXPIRED)
-        if path is None:
+        if is_null:
             raise RefusedError(errors.MARSHALLING_ERROR)
+        path = body[4:path_end]
+        data = body[data_at:data_end] if data_size >= 0 else None
+        rest = body[path_end:acl_end]
         slash = path.rfind(b"/")
         if slash < 0 or b"\x00" in path:
             raise RefusedError(errors.BAD_ARGUMENTS)
@@ -206,38 +221,36 @@ class Preparer:
         if not parent.acl.world & acls.CREATE:
             self._require_permission(parent.acl, acls.CREATE)
         parent_stat = parent.stat
-        cversion = stats.cversion_of(parent_stat)
-        if flags in _SEQUENTIAL_FLAGS:
-            path = b"%s%010d" % (path, cversion)
+        cversion = unpack(parent_stat, stats.CVERSION_AT)[0]
+        if flags & _SEQUENTIAL_BIT:
+            path = b"%b%010d" % (path, cversion)
         name = path[slash + 1 :]
-        if name.translate(None, paths.PLAIN) or name in _DOTS or path.startswith(b"//"):
+        if name.translate(None, paths.PLAIN) or (len(name) < 3 and name in _DOTS) or path.startswith(b"//"):
             self._require_valid(path)
         if view.holds(path):
             raise RefusedError(errors.NODE_EXISTS)
-        if parent_stat[stats.OWNER_AT :] != _NO_OWNER and self._is_ephemeral(parent_stat):
+        if not parent_stat.endswith(_NO_OWNER) and self._is_ephemeral(parent_stat):
             raise RefusedError(errors.NO_CHILDREN_FOR_EPHEMERALS)
-        data_size = len(data) - 4
         if self._is_quota_enforced:
-            self._require_quota(path, data_size, 1)
-        is_ephemeral = flags in _EPHEMERAL_FLAGS
+            self._require_quota(path, max(data_size, 0), 1)
+        is_ephemeral = flags == proto.EPHEMERAL_SEQUENTIAL_FLAG or flags == proto.EPHEMERAL_FLAG
         owner = self._requester.session_id if is_ephemeral else 0
-        if op in (proto.CREATE_CONTAINER, proto.CREATE_TTL):
+        if op == proto.CREATE_CONTAINER or op == proto.CREATE_TTL:
             owner = CONTAINER_OWNER if op == proto.CREATE_CONTAINER else self.tree.kinds.owner_of_ttl(ttl_ms)
-        content = crc32(data[4:], crc32(path)) if data_size else crc32(path)
-        stat = stats.new_stat(self.zxid, self._time_ms, owner)
-        head = Head(stat, content, data_size, 0, acl)
         # The count of children created stops at its largest value, as it does in the tree.
-        cversion = cversion + 1 if cversion != MAX_VERSION else MAX_VERSION
-        if cversion != MAX_VERSION or cversion != stats.cversion_of(parent_stat):
+        if cversion != MAX_VERSION:
+            cversion += 1
             parent_stat = stats.after_child_created(parent_stat, self.zxid, cversion)
-        view.add(path, head, parent_path, parent_stat)
-        if data_size:
-            self.change = path, data[4:], stat, acl.encoded, parent_path, parent_stat
+        node = Znode(data, stats.new_stat(self.zxid, self._time_ms, owner), acl)
+        view.add(path, node, parent_path, parent_stat)
+        self.change = path, parent_stat, None, node, parent_path, owner
+        if acl.encoded != encoded:
+            rest = pack_buffer(data) + acl.encoded
         if op == proto.CREATE_CONTAINER:
-            return txns.encode_create_container(path, data, acl.encoded, cversion)
+            return txns.encode_create_container(path, rest, cversion)
         if op == proto.CREATE_TTL:
-            return txns.encode_create_ttl(path, data, acl.encoded, cversion, ttl_ms)
-        return txns.encode_create(path, data, acl.encoded, is_ephemeral, cversion)
+            return txns.encode_create_ttl(path, rest, cversion, ttl_ms)
+        return txns.encode_create(path, rest, is_ephemeral, cversion)
 
     def _delete(self, reader: Reader) -> bytes:
         path, expected = reader.string(), reader.i32()
@@ -414,20 +427,3 @@ def _next_version(version: int, expected: int) -> int:
         raise RefusedError(errors.BAD_VERSION)
     return stats.wrap_i32(version + 1)
 
-
-def _read_create(op: int, body: bytes) -> tuple[bytes | None, bytes, bytes, int, int]:
-    """(path, data with its length, ACL as its vector, flags, ttl or -1)."""
-    unpack = I32.unpack_from
-    path_end = 4 + unpack(body)[0]
-    is_null = path_end == 3
-    path_end += is_null
-    data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
-    data_end = path_end + 4 + (data_size if data_size > 0 else 0)
-    if data_size < -1:
-        raise Malformed("a field of negative length")
-    is_open = body.startswith(txns.OPEN_ACL, data_end)
-    encoded = txns.OPEN_ACL if is_open else txns.read_acl_bytes(Reader(body, data_end))
-    at = data_end + len(encoded)
-    ttl_ms = I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1
-    unpack(body, at)
-    return None if is_null else body[4:path_end], body[path_end:data_end], encoded, unpack(body, at)[0], ttl_ms

@@ -248,6 +248,7 @@ class Machine:
             return
         act(*arguments, self.now())
         if self.is_lazy and self.random.random() < 0.1:
+            self._observe_tree()
             self.world.after(int(self.random.random() * LAZY_US), self._on_wake, WAKE, self.sid, self.life, None)
         else:
             self.turn()
@@ -335,12 +336,11 @@ class Machine:
     def log_job(self, kind: str, what: Any) -> None:
         """Have the log do something after everything it was told before."""
         self._jobs.append((kind, what))
-        if self._flight is None:
-            self._fly()
+        self._fly()
 
     def _fly(self) -> None:
         """Begin with the next job; appends that wait together are one write."""
-        if not self._jobs:
+        if self._flight is not None or not self._jobs:
             return
         kind, what = self._jobs.pop(0)
         while kind == "append" and self._jobs and self._jobs[0][0] == "append":
@@ -411,8 +411,13 @@ class Machine:
         writer = SnapshotWriter(self.disk, snapshot_directory(config), zxid, config.snapshot_compression)
         for piece in pieces:
             writer.write(piece)
-        writer.finish()
-        truncate(self.disk, log_directory(config), zxid)
+        written = writer.finish()
+        # Nothing from before connects to it: an older snapshot with a log that begins behind the new one has a hole.
+        for path, _ in self.disk.files(log_directory(config), "log."):
+            self.disk.remove(path)
+        for path, _ in self.disk.files(snapshot_directory(config), "snapshot."):
+            if path != written.path:
+                self.disk.remove(path)
 
     def _remove_snapshots_after(self, zxid: int) -> None:
         """What a truncated member must not load again (ZOOKEEPER-4837)."""

@@ -23,16 +23,16 @@ from zoopark.tree.watches import Watches
 from zoopark.tree.znode import Znode, node_digest
 
 DIGEST_MASK: Final = (1 << 64) - 1
-CHECK_EVERY: Final = 16
+CHECK_EVERY: Final = 64
 _UNCOUNTED: Final = paths.UNCOUNTED_PREFIX
 
 Part: TypeAlias = tuple[int, int, bytes, bytes]
 """What became of one operation of a multi: (type, err, path, Stat as on the wire)."""
 Outcome: TypeAlias = tuple[int, bytes, Znode | None, list[Part] | None]
 """What became of a transaction: (err, path, the node it left, the parts of a multi)."""
-Change: TypeAlias = tuple[bytes, bytes | None, bytes, bytes, bytes, bytes]
-"""What one setData or create does: (path, data, the node's Stat, and for a create the ACL as its vector, the path of
-the parent and the parent's Stat, for a setData b"" in their places)."""
+Change: TypeAlias = tuple[bytes, bytes, bytes | None, Znode | None, bytes, int]
+"""What one setData does: (path, the node's Stat, its data, None, b"", 0); or what one create does: (path, the parent's
+Stat, None, the new node, the path of the parent, the ephemeralOwner)."""
 Fired: TypeAlias = tuple[int, int, bytes, int, Acl]
 """A watch that fired: (watcher, event type, path, zxid, the ACL a watcher needs READ under)."""
 
@@ -92,12 +92,13 @@ class Tree:
             assert self.digest_matches(txn), (self.digest, txn)
             return outcome
         self._is_counting = False
-        path, data, stat, encoded, parent_path, parent_stat = change
-        if encoded:
+        path, stat, data, node, parent_path, owner = change
+        if node is not None:
             parent = self.nodes[parent_path]
-            parent.stat = parent_stat
+            parent.stat = stat
             self.answers.pop(parent_path, None)
-            outcome = self._put_node(Znode(data, stat, self.acls.intern(encoded)), path, parent_path, parent, zxid)
+            node.acl = self.acls.intern(node.acl.encoded)
+            outcome = self._put_node(node, path, parent_path, parent, owner, zxid)
         else:
             outcome = self._put_data(self.nodes[path], path, data, stat, zxid)
         self._is_counting = True
@@ -245,17 +246,23 @@ class Tree:
         if ttl_or_ephemeral or kind == txns.CREATE_CONTAINER:
             owner = self._owner_of(kind, ttl_or_ephemeral, session_id)
         node = Znode(data, stats.new_stat(zxid, time_ms, owner), self.acls.intern(encoded))
-        return self._put_node(node, path, parent_path, parent, zxid)
+        return self._put_node(node, path, parent_path, parent, owner, zxid)
 
-    def _put_node(self, node: Znode, path: bytes, parent_path: bytes, parent: Znode, zxid: int) -> Outcome:
+    def _put_node(
+        self, node: Znode, path: bytes, parent_path: bytes, parent: Znode, owner: int, zxid: int
+    ) -> Outcome:
         self.nodes[path] = node
         children = parent.children
         if children is None:
             parent.children = {path: None}
         else:
             children[path] = None
-        if node.stat[stats.OWNER_AT :] != _NO_OWNER:
-            self._index(path, stats.owner_of(node.stat))
+        if owner:
+            owned = self.ephemerals.get(owner)
+            if owned is not None:  # nobody but the sessions of ephemerals is in there
+                owned[path] = None
+            else:
+                self._index(path, owner)
         size = len(node.data) if node.data else 0
         self.data_bytes += len(path) + size
         if path.startswith(_UNCOUNTED):

@@ -3,7 +3,8 @@
                   on_start or a role that is FINISHED
                                   |
                                   v
-        SETTLING   the disk answers what it was asked; only then is known where the log ends
+        SETTLING   the disk answers what it was asked; only then is known where the log ends.
+                                  |   A role that never served is followed by a rest.
                                   |   what is logged and not applied is replayed
                                   v
         ELECTING   Election: LOOKING
@@ -37,6 +38,8 @@ MAX_EARLY_LINKS: Final = 64
 """Learners that dialled before the election ended here; they wait for it."""
 MAX_EARLY_PACKETS: Final = 1
 """What a learner says before it is answered."""
+REST_MS: Final = 200
+"""Between a role that came to nothing and the next election: who cannot agree with a leader would try without end."""
 NOBODY: Final = -1
 
 
@@ -61,6 +64,7 @@ class Peer:
         "_leader",
         "_learner",
         "_outbox",
+        "_rest_until_ms",
         "_settings",
         "history",
         "leader_sid",
@@ -77,6 +81,7 @@ class Peer:
         self._learner: Learner | None = None
         self._is_settling = False
         self._is_announced = False
+        self._rest_until_ms = 0
         self._early: dict[int, deque[QuorumPacket]] = {}
         self._heard: dict[int, Notification] = {}
         self.state = LOOKING
@@ -100,7 +105,9 @@ class Peer:
             return self._leader.deadline()
         if self._learner is not None:
             return self._learner.deadline()
-        return None if self._is_settling else self._election.deadline()
+        if self._is_settling:
+            return self._rest_until_ms if self.history.is_settled() else None
+        return self._election.deadline()
 
     def on_timeout(self, now: Now) -> None:
         """Time has passed."""
@@ -117,7 +124,8 @@ class Peer:
     def on_start(self, now: Now) -> None:
         """Begin; once."""
         assert self.state == LOOKING and not self._is_settling, "started already"
-        self._look(now)
+        self._rest_until_ms = now.mono_ms
+        self._look()
         self._turn(now)
 
     def on_notification(self, sid: int, notification: Notification, now: Now) -> None:
@@ -280,8 +288,9 @@ class Peer:
             return  # the case that must be fast
         if role is not None and role.phase in (LEADER_FINISHED, LEARNER_FINISHED):
             self._leader = self._learner = None
-            self._look(now)
-        if self._is_settling and self.history.is_settled():
+            self._rest_until_ms = now.mono_ms + (0 if self._is_announced else REST_MS)
+            self._look()
+        if self._is_settling and self.history.is_settled() and now.mono_ms >= self._rest_until_ms:
             self._elect(now)
         self._follow_election(now)
         role = self._leader or self._learner
@@ -292,9 +301,8 @@ class Peer:
             self._outbox.emit(Became(self.state, True, self.leader_sid, role.epoch))
         assert self._leader is None or self._learner is None, "two roles"
 
-    def _look(self, now: Now) -> None:
+    def _look(self) -> None:
         assert self._leader is None and self._learner is None, "a role is left"
-        del now
         self.state = LOOKING
         self.leader_sid = NOBODY
         self._is_settling = True

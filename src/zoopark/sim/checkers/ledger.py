@@ -36,12 +36,13 @@ Committed: TypeAlias = Callable[[int, bytes], None]
 class Tape:
     """What went over one quorum link so far."""
 
-    __slots__ = ("committed", "is_open", "proposed")
+    __slots__ = ("committed", "is_open", "is_synchronised", "proposed")
 
     def __init__(self) -> None:
         self.proposed = 0
         self.committed = 0
         self.is_open = False
+        self.is_synchronised = False
 
 
 @final
@@ -93,7 +94,9 @@ class Ledger:
             raise Violation(f"durability: member {sid} recovered older epochs, {epochs}")
         if zxid < mirror.start[0]:
             mirror.restart_at(zxid, self._chain(zxid))
-        mirror.cut(zxid)
+        for gone in mirror.cut(zxid):
+            if not epoch_of(gone):  # a server that stands alone gives the zxids again that it lost
+                self.chain_of.pop(gone, None)
         mirror.current_epoch, mirror.accepted_epoch = epochs
         mirror.is_up, mirror.is_serving, mirror.state = True, False, -1
         mirror.applied_zxid = zxid
@@ -177,10 +180,12 @@ class Ledger:
             elif kind == wire.PROPOSAL or kind == wire.COMMIT:
                 self._check_order(sid, self.tapes.setdefault(link, Tape()), packet)
             elif kind == wire.LEADERINFO or kind == wire.NEWLEADER:
+                self.tapes.setdefault(link, Tape()).is_synchronised = kind == wire.NEWLEADER
                 self._check_promise(sid, packet)
             elif kind == wire.SNAP or kind == wire.DIFF or kind == wire.TRUNC:
                 tape = self.tapes.setdefault(link, Tape())
                 tape.is_open = kind != wire.DIFF
+                tape.is_synchronised = False
                 tape.proposed = tape.committed = packet.zxid if kind != wire.DIFF else 0
 
     def _check_broadcast(self, mirror: Mirror, zxid: int, txn: bytes) -> None:
@@ -261,7 +266,8 @@ class Ledger:
             if zxid > tape.proposed and zxid > tape.committed:
                 raise Violation(f"I-14: member {sid} commits {zxid:#x}, which it did not propose on this link")
             tape.committed = zxid
-            self._check_durable(zxid, f"member {sid} commits")
+            if tape.is_synchronised:  # what comes before NEWLEADER is the history that the epoch begins with
+                self._check_durable(zxid, f"member {sid} commits")
             return
         last = tape.proposed
         is_same_epoch = epoch_of(zxid) == epoch_of(last)
