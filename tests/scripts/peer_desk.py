@@ -259,6 +259,8 @@ class PeerDesk:
                 return
 
     def _arrive(self, machine: Machine, wire: Wire, item: Item) -> None:
+        if isinstance(item, list) and machine.peer is None:
+            return
         if isinstance(item, list):
             machine.receiving = None
             machine.work.append(Saved(item[-1][0] if item else 0, item))

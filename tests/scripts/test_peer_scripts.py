@@ -7,7 +7,9 @@ import pytest
 from tests.scripts.peer_desk import PeerDesk
 from zoopark.sim.script import play
 
-SCRIPTS = sorted(path for path in (Path(__file__).parent / "zab").glob("*.txt") if not path.stem.startswith("election_"))
+SCRIPTS = sorted(
+    path for path in (Path(__file__).parent / "zab").glob("*.txt") if not path.stem.startswith("election_")
+)
 
 
 def test_there_are_scripts() -> None:
