@@ -15,18 +15,18 @@ KINDS = {"alone": ALONE, "bare": BARE}
 def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; 0 if every guarantee held, 1 if one did not."""
     options = _options(arguments)
-    print(f"commit {_commit()}")
+    _say(f"commit {_commit()}")
     if options.minutes:
         return _soak(options)
     plan = _plan(options, options.seed)
-    run = Run(plan, print if options.trace else None)
+    run = Run(plan, _say if options.trace else None)
     began_s = time.perf_counter()
     run.go()
     spent_s = time.perf_counter() - began_s
     world = run.world
-    print(f"seed {plan.seed}  trace {world.trace_hash()}  {world.count} events  {world.count / spent_s:,.0f} a second")
+    _say(f"seed {plan.seed}  trace {world.trace_hash()}  {world.count} events  {world.count / spent_s:,.0f} a second")
     for name in sorted(world.counts):
-        print(f"{world.counts[name]:>8}  {name}")
+        _say(f"{world.counts[name]:>8}  {name}")
     if run.failure:
         _report(plan, run)
     return 1 if run.failure else 0
@@ -49,9 +49,9 @@ def _soak(options: argparse.Namespace) -> int:
             _report(plan, run)
         seed += 1
     spent_s = time.perf_counter() - began_s
-    print(f"{totals.get(' events', 0) / spent_s:,.0f} events a second, up to seed {seed - 1}")
+    _say(f"{totals.get(' events', 0) / spent_s:,.0f} events a second, up to seed {seed - 1}")
     for name in sorted(totals):
-        print(f"{totals[name]:>12,}  {name.strip()}")
+        _say(f"{totals[name]:>12,}  {name.strip()}")
     return failed
 
 
@@ -68,8 +68,8 @@ def _add(totals: dict[str, int], run: Run) -> None:
 
 
 def _report(plan: Plan, run: Run) -> None:
-    print(f"seed {plan.seed}, event {run.world.count}: {run.failure}")
-    print(f"the shortest prefix that fails: {shortest(plan)} events", flush=True)
+    _say(f"seed {plan.seed}, event {run.world.count}: {run.failure}")
+    _say(f"the shortest prefix that fails: {shortest(plan)} events")
 
 
 def _plan(options: argparse.Namespace, seed: int) -> Plan:
@@ -95,6 +95,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--trace", action="store_true", help="one line an event")
     parser.add_argument("--minutes", type=float, default=0, help="run fresh seeds for so long")
     return parser.parse_args(arguments)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _commit() -> str:

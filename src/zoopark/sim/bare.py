@@ -1,7 +1,7 @@
-"""Agreement and nothing else: a member without sessions and clients, so that elections and broadcast run at full speed.
+"""Agreement and nothing else: a member without sessions and clients, so that elections and broadcast run fast.
 
-It is `zoopark.zab.peer.Peer`, unmodified, over a tree. Whoever leads is asked to write now and then. What can be seen of
-it is what can be seen of a whole member, so the same checkers watch it.
+It is `zoopark.zab.peer.Peer`, unmodified, over a tree. Whoever leads is asked to write now and then. What can be seen
+of it is what can be seen of a whole member, so the same checkers watch it.
 """
 
 from collections.abc import Callable
@@ -156,12 +156,12 @@ def build_bare(machine: Machine, found: Recovered, now: Now) -> Member:
     """A member of an ensemble of the voters that its machine knows."""
     last_zxid = found.tree.last_zxid
     start = last_zxid - WINDOW_TXNS if last_zxid & 0xFFFFFFFF > WINDOW_TXNS else last_zxid & ~0xFFFFFFFF
-    window = list(read_from(machine.disk, log_directory(machine.config), start + 1))
+    window = list(read_from(machine.storage.disk, log_directory(machine.config), start + 1))
     if not window or window[-1][0] != last_zxid:
         window = []
     limits = Limits(TICK_MS, size_factor=machine.random.choice((0.33, 1.0, 0.0)))
     settings = PeerSettings(machine.sid, Majority(machine.voters), limits=limits)
-    peer = Peer(settings, History(last_zxid, window, machine.epochs.current, machine.epochs.accepted))
+    peer = Peer(settings, History(last_zxid, window, machine.storage.epochs.current, machine.storage.epochs.accepted))
     member = Bare(peer, found.tree, machine.random, machine.now)
     peer.on_start(now)
     return member

@@ -88,9 +88,7 @@ class Ensemble:
         self.observers = list(range(n_voters + 1, n_voters + n_observers + 1))
         needed = n_voters // 2 + 1
         self.quorum_size = needed
-        self.ledger = Ledger(
-            self.voters, self.observers, lambda sids: len(sids) >= needed, self.truth.on_committed
-        )
+        self.ledger = Ledger(self.voters, self.observers, lambda sids: len(sids) >= needed, self.truth.on_committed)
         self.machines: dict[int, Machine] = {}
         for sid in self.voters + self.observers:
             config = default_config("/data", KEYS)
@@ -145,9 +143,9 @@ class Ensemble:
         self.network.stretch = 1
         self.heal_network()
         for machine in self.machines.values():
-            machine.slowness = 1
+            machine.storage.slowness = 1
             machine.doom = 0
-            machine.disk.heal()
+            machine.storage.disk.heal()
             machine.skew(RATE, 0)
             if machine.is_paused:
                 machine.resume()
@@ -182,7 +180,7 @@ class Ensemble:
 
     def is_settled(self) -> bool:
         """Whether every member serves and all of them are at the last committed transaction."""
-        zxids = {}
+        zxids: dict[int, None] = {}
         for sid, machine in self.machines.items():
             if machine.member is None or machine.is_paused or not self.ledger.mirrors[sid].is_serving:
                 return False

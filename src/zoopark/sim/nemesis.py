@@ -18,7 +18,8 @@ from typing import Final, TypeAlias, final
 
 from zoopark.server.recovery import log_directory, snapshot_directory
 from zoopark.sim.ensemble import Ensemble
-from zoopark.sim.machine import RATE, SLOW, Machine
+from zoopark.sim.machine import RATE, Machine
+from zoopark.sim.storage import SLOW
 from zoopark.sim.world import MS, NEMESIS, SECOND
 
 End: TypeAlias = Callable[[], None]
@@ -187,18 +188,18 @@ def skew_clock(ensemble: Ensemble, random: Random) -> End:
 
 def slow_disk(ensemble: Ensemble, random: Random) -> End:
     machine = _some(ensemble, random)
-    machine.slowness = 1 + random.randrange(SLOW)
+    machine.storage.slowness = 1 + random.randrange(SLOW)
 
     def end() -> None:
-        machine.slowness = 1
+        machine.storage.slowness = 1
 
     return end
 
 
 def _sick_disk(ensemble: Ensemble, random: Random, error: int) -> End:
     machine = _some(ensemble, random)
-    machine.disk.sicken(error)
-    return machine.disk.heal
+    machine.storage.disk.sicken(error)
+    return machine.storage.disk.heal
 
 
 def full_disk(ensemble: Ensemble, random: Random) -> End:
@@ -225,7 +226,7 @@ def _rot(ensemble: Ensemble, random: Random, has_log: bool, has_snapshot: bool) 
     machine = _some(ensemble, random)
     if not ensemble.may_lose(machine.sid):
         return _nothing
-    config, disk = machine.config, machine.disk
+    config, disk = machine.config, machine.storage.disk
     machine.crash()
     machine.is_damaged = True
     ensemble.world.mark("rotten")

@@ -93,7 +93,7 @@ class Network:
         return (TYPICAL_US + int(chance * SPREAD_US)) * self.stretch
 
     def send(self, link: Link, side: int, fingerprint: int, payload: Any) -> None:
-        """Send from one side to the other; `fingerprint` goes into the trace hash. A closed link takes it in silence."""
+        """Send from one side to the other; `fingerprint` goes into the trace hash. A closed link is silent."""
         if not link.is_open:
             return
         to = 1 - side

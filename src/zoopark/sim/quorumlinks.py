@@ -51,7 +51,9 @@ class QuorumLinks:
 
     __slots__ = ("_by_number", "_last_number", "_machines", "_numbers", "_receiving", "_streams", "_votes", "machine")
 
-    def __init__(self, machine: Machine, machines: dict[int, Machine], waiting_votes: dict[tuple[int, int], Any]) -> None:
+    def __init__(
+        self, machine: Machine, machines: dict[int, Machine], waiting_votes: dict[tuple[int, int], Any]
+    ) -> None:
         self.machine = machine
         self._machines = machines
         self._votes = waiting_votes
@@ -67,8 +69,8 @@ class QuorumLinks:
             agreed.SendSnapshot: self._send_snapshot,
             agreed.ReceiveSnapshot: self._receive_snapshot,
             agreed.ReadLog: self._read_log,
-            agreed.Truncate: lambda effect: machine.log_job("truncate", (effect.zxid,)),
-            agreed.SaveEpoch: lambda effect: machine.save_epoch(effect.name, effect.epoch),
+            agreed.Truncate: lambda effect: machine.storage.log_job("truncate", (effect.zxid,)),
+            agreed.SaveEpoch: lambda effect: machine.storage.save_epoch(effect.name, effect.epoch),
             agreed.Note: machine.note,
         }
         machine.add_acts(acts)
@@ -204,7 +206,9 @@ class QuorumLinks:
         tree = machine.member.tree
         assert tree.last_zxid == effect.zxid, f"a snapshot of {effect.zxid:#x} of a tree at {tree.last_zxid:#x}"
         machine.world.mark("SNAP sent")
-        machine.network.send(link, self._side(link), effect.zxid, Stream(effect.zxid, machine.snapshot_pieces()))
+        machine.network.send(
+            link, self._side(link), effect.zxid, Stream(effect.zxid, machine.storage.snapshot_pieces())
+        )
 
     def _receive_snapshot(self, effect: agreed.ReceiveSnapshot) -> None:
         machine, number = self.machine, effect.link
@@ -227,11 +231,13 @@ class QuorumLinks:
     def _save(self, number: int, stream: Stream) -> None:
         zxid = self._receiving.pop(number)
         assert zxid == stream.zxid, (zxid, stream.zxid)
-        self.machine.log_job("receive", (zxid, stream.pieces))
+        self.machine.storage.log_job("receive", (zxid, stream.pieces))
 
     def _read_log(self, effect: agreed.ReadLog) -> None:
         machine = self.machine
-        machine.world.after(machine.disk_us(), self._on_read, DISK, machine.sid, effect.upto_zxid, (machine.life, effect))
+        machine.world.after(
+            machine.storage.disk_us(), self._on_read, DISK, machine.sid, effect.upto_zxid, (machine.life, effect)
+        )
 
     def _on_read(self, who: int, what: int, payload: Any) -> None:
         life, effect = payload
@@ -242,7 +248,7 @@ class QuorumLinks:
 
     def _read(self, effect: agreed.ReadLog) -> list[tuple[int, bytes]] | None:
         """The entries that ReadLog asks for, by its rules."""
-        disk, config = self.machine.disk, self.machine.config
+        disk, config = self.machine.storage.disk, self.machine.config
         directory = log_directory(config)
         files = snapshots(disk, snapshot_directory(config))
         limit = effect.size_factor * disk.size(files[0].path) if files else 0
@@ -272,12 +278,8 @@ class QuorumLinks:
             return
         member = self.machine.member
         if message is GONE:
-            is_receiving = number in self._receiving
             self._drop(link, number)
-            if not is_receiving:
-                member.on_link_lost(number, now)
-            else:
-                member.on_link_lost(number, now)
+            member.on_link_lost(number, now)
         elif type(message) is Stream:
             if number in self._receiving:
                 self._save(number, message)

@@ -202,9 +202,10 @@ class Ledger:
     def _check_primary(self, mirror: Mirror, zxid: int) -> None:
         """I-7: a leader broadcasts only after it holds everything committed in epochs before."""
         held = self.established.get(epoch_of(zxid))
-        if counter_of(zxid) == 1 and held is not None and epoch_of(self.committed_zxid) < epoch_of(zxid):
-            if held[1] < self.committed_zxid:
-                raise Violation(f"I-7: member {mirror.sid} broadcasts {zxid:#x} without {self.committed_zxid:#x}")
+        if counter_of(zxid) != 1 or held is None or epoch_of(self.committed_zxid) >= epoch_of(zxid):
+            return
+        if held[1] < self.committed_zxid:
+            raise Violation(f"I-7: member {mirror.sid} broadcasts {zxid:#x} without {self.committed_zxid:#x}")
 
     def _establish(self, mirror: Mirror) -> None:
         epoch = mirror.epoch
@@ -220,7 +221,9 @@ class Ledger:
             raise Violation(f"I-1: members {other[0]} and {mirror.sid} both lead epoch {epoch}")
         for older, (sid, zxid, chain) in self.established.items():
             if older < epoch and (zxid > last or self._chain_in(mirror, zxid) != chain):
-                raise Violation(f"I-8: epoch {epoch} of member {mirror.sid} lacks what epoch {older} of {sid} began with")
+                raise Violation(
+                    f"I-8: epoch {epoch} of member {mirror.sid} lacks what epoch {older} of {sid} began with"
+                )
         if self._chain_in(mirror, self.committed_zxid) != self.committed_chain or self.committed_zxid > last:
             raise Violation(f"I-8: epoch {epoch} of member {mirror.sid} lacks the committed {self.committed_zxid:#x}")
 
