@@ -17,6 +17,7 @@ Notifications are delivered and not shown.
 """
 
 from collections import deque
+from itertools import pairwise
 
 from tests.zab.machine import Item, Machine, Saved, Wire
 from zoopark.jute import quorum as jute
@@ -129,7 +130,7 @@ class PeerDesk:
         return self.machines[name]
 
     def _has(self, name: str, machine: Machine, words: list[str]) -> None:
-        numbers = dict(zip(words, words[1:], strict=False))
+        numbers = dict(pairwise(words))
         for word in words:
             if ":" in word:
                 first, _, last = word.partition("-")

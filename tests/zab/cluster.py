@@ -64,7 +64,7 @@ class Cluster:
         self.leaders: dict[int, int] = {}
         self.n_proposed = 0
         self.kinds: set[str] = set()
-        self.slow = self.random.sample(sorted(self.machines), self.random.randint(0, 2))
+        self.slow = self.random.sample(sorted(self.machines), self.random.randint(0, min(2, n_voters)))
         self.n_rigged = 0
         for machine in self.machines.values():
             machine.start(self.now(), self._n_window())

@@ -101,7 +101,7 @@ LOGGED = entries((1, 1), (1, 2), (1, 3), (2, 1))
     ],
 )
 def test_with_the_log(learner: tuple[int, int], logged: list[Entry] | None, expected: Plan) -> None:
-    """Log and window together have no hole, and nothing that is not committed (ZOOKEEPER-2846); otherwise a snapshot."""
+    """Log and window together have no hole, and nothing that is not committed (ZOOKEEPER-2846); else a snapshot."""
     assert plan_from_log(make_zxid(*learner), LAST, logged, WINDOW) == expected
 
 
