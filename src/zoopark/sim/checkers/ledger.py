@@ -152,9 +152,10 @@ class Ledger:
     def on_role(self, sid: int, role: tuple[int, bool, int, int]) -> None:
         """A member's (state, is_serving, leader_sid, epoch) changed."""
         mirror = self.mirrors[sid]
-        was_serving = mirror.is_serving
+        before = (mirror.state, mirror.is_serving, mirror.epoch)
         mirror.state, mirror.is_serving, mirror.leader_sid, mirror.epoch = role
-        if mirror.is_serving and not was_serving and mirror.state == LEADING:
+        after = (mirror.state, mirror.is_serving, mirror.epoch)
+        if after != before and mirror.is_serving and mirror.state == LEADING:
             self._establish(mirror)
 
     def on_applied(self, sid: int, zxid: int, digest: int) -> None:
