@@ -55,6 +55,7 @@ from zoopark.jute.quorum import (
     encode_learner_info,
 )
 from zoopark.record import Now
+from zoopark.zab.delivery import Delivery
 from zoopark.zab.effects import Append, Dial, Note, Passed, Pinged, ReceiveSnapshot, SaveEpoch, Truncate
 from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, MAX_EPOCH, History, is_next
 from zoopark.zab.outbox import Entry, Outbox
@@ -99,7 +100,7 @@ class Learner:
     __slots__ = (
         "_collected",
         "_collected_zxid",
-        "_committed_zxid",
+        "_delivery",
         "_dial_at_ms",
         "_heard_ms",
         "_held",
@@ -110,8 +111,6 @@ class Learner:
         "_ping_zxid",
         "_settings",
         "_since_ms",
-        "_syncs",
-        "_unacked",
         "epoch",
         "leader_sid",
         "link",
@@ -137,9 +136,8 @@ class Learner:
         self._ping_zxid = 0
         self._held: deque[QuorumPacket] = deque()
         self._collected: list[Entry] = []
-        self._collected_zxid = self._committed_zxid = history.last_zxid
-        self._unacked: deque[int] = deque()
-        self._syncs: deque[tuple[int, QuorumPacket]] = deque()
+        self._collected_zxid = history.last_zxid
+        self._delivery = Delivery(history, outbox, self._is_observer, settings.limits.max_pending_txns)
         self._dial()
 
     def is_serving(self) -> bool:
@@ -297,7 +295,8 @@ class Learner:
     def _begin_collecting(self, now: Now) -> None:
         """The leader's history reaches as far as ours, so all of ours is committed."""
         assert self._history.is_settled() and not self._history.pending, "the log moves during synchronisation"
-        self._collected_zxid = self._committed_zxid = self._history.last_zxid
+        self._collected_zxid = self._history.last_zxid
+        self._delivery.begin()
         self._enter(COLLECTING, now)
         self._release(now)
 
@@ -361,10 +360,7 @@ class Learner:
         assert self._history.current_epoch == self.epoch, self._history.current_epoch
         self._enter(READY, now)
         self._send(QuorumPacket(ACK, make_zxid(self.epoch, 0)))
-        if not self._is_observer:
-            for zxid, _ in self._history.pending:
-                if zxid > self._committed_zxid:
-                    self._send(QuorumPacket(ACK, zxid))
+        self._delivery.acknowledge_history(self.link)
         self._release(now)
 
     # ---- broadcast
@@ -386,36 +382,21 @@ class Learner:
         elif kind == PING:
             self.on_ping(packet)
         elif kind == SYNC and self.phase == SERVING:
-            self.on_sync(packet)
+            self._finish_if(self._delivery.on_sync(packet))
         elif kind == REVALIDATE and self.phase == SERVING:
             self._outbox.add(Passed(self.link, packet))
         else:
             self._out_of_turn(packet)
 
     def on_proposal(self, zxid: int, txn: bytes | None) -> None:
-        """Log it; on_logged acknowledges it. One that is here already may come again."""
-        history = self._history
-        if zxid <= history.last_zxid:
-            return
-        is_wrong = not is_next(zxid, history.last_zxid) or epoch_of(zxid) > self.epoch
-        if is_wrong or len(history.pending) >= self._settings.limits.max_pending_txns:
-            self.finish(f"proposal {zxid:#x} after {history.last_zxid:#x}: {len(history.pending)} pending")
-            return
-        entry = (zxid, txn or b"")
-        history.append(entry)
-        self._outbox.append(entry)
-        if not self._is_observer:
-            self._unacked.append(zxid)
+        """Log it; on_logged acknowledges it."""
+        self._finish_if(self._delivery.on_proposal(zxid, txn, self.epoch))
 
     def on_commit(self, zxid: int) -> None:
-        """Commits come in the order of proposals; one that is known may come again, none may be left out."""
-        last_zxid = self._collected_zxid if self.phase == COLLECTING else self._history.last_zxid
-        if self.phase == FINISHED or zxid <= self._committed_zxid:
-            return
-        if zxid > last_zxid or not is_next(zxid, self._committed_zxid):
-            self.finish(f"commit of {zxid:#x} after {self._committed_zxid:#x}, the log ends at {last_zxid:#x}")
-            return
-        self._committed_zxid = zxid
+        """In the order of proposals."""
+        if self.phase != FINISHED:
+            last_zxid = self._collected_zxid if self.phase == COLLECTING else self._history.last_zxid
+            self._finish_if(self._delivery.on_commit(zxid, last_zxid))
 
     def on_inform(self, zxid: int, txn: bytes | None) -> None:
         """Proposal and commit in one, for observers."""
@@ -423,15 +404,11 @@ class Learner:
         self.on_commit(zxid)
 
     def on_logged(self, now: Now) -> None:
-        """The log is durable up to `history.durable_zxid`: acknowledge every proposal up to there by itself."""
+        """The log is durable up to `history.durable_zxid`."""
         if self.phase == PERSISTING:
             self._claim_if_durable(now)
-        if self.phase not in (READY, SERVING):
-            return
-        unacked, durable_zxid = self._unacked, self._history.durable_zxid
-        while unacked and unacked[0] <= durable_zxid:
-            self._send(QuorumPacket(ACK, unacked.popleft()))
-        assert not unacked or unacked[-1] == self._history.last_zxid, unacked[-1]
+        if self.phase in (READY, SERVING):
+            self._delivery.acknowledge(self.link)
 
     def on_uptodate(self, now: Now) -> None:
         """A quorum has the history of this epoch. The answer says nothing new, but ZooKeeper's leader reads one."""
@@ -441,24 +418,9 @@ class Learner:
         self.advance()
 
     def advance(self) -> None:
-        """Deliver what is committed and in our log, then the answers to syncs that waited for it; per wake-up."""
-        if self.phase != SERVING:
-            return
-        history = self._history
-        reach = min(self._committed_zxid, history.durable_zxid)
-        if reach > history.applied_zxid:
-            entries = history.apply(reach)
-            self._outbox.deliver(entries)
-        while self._syncs and self._syncs[0][0] <= history.applied_zxid:
-            self._outbox.emit(Passed(self.link, self._syncs.popleft()[1]))
-
-    def on_sync(self, packet: QuorumPacket) -> None:
-        """The answer to a SYNC counts once everything committed ahead of it is delivered."""
-        if len(self._syncs) >= self._settings.limits.max_pending_txns:
-            self.finish(f"{len(self._syncs)} answers to syncs wait for the disk")
-            return
-        self._syncs.append((self._committed_zxid, packet))
-        self.advance()
+        """Deliver what is committed and in our log; per wake-up."""
+        if self.phase == SERVING:
+            self._delivery.advance(self.link)
 
     def on_ping(self, packet: QuorumPacket) -> None:
         """Ask the server which sessions were active; before it serves there are none."""
@@ -516,6 +478,10 @@ class Learner:
             self._outbox.close(self.link, why)
             self.link = NO_LINK
         self._outbox.emit(Note(f"stopped following server {self.leader_sid}: {why}"))
+
+    def _finish_if(self, why: str) -> None:
+        if why:
+            self.finish(why)
 
     def _out_of_turn(self, packet: QuorumPacket) -> None:
         self.finish(f"packet of type {packet.type} out of turn in phase {self.phase}")
