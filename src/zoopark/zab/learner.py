@@ -110,7 +110,6 @@ class Learner:
         "_outbox",
         "_ping_zxid",
         "_settings",
-        "_since_ms",
         "epoch",
         "leader_sid",
         "link",
@@ -130,7 +129,7 @@ class Learner:
         self.epoch = -1
         self.why = ""
         self.phase = DIALLING
-        self._since_ms = self._heard_ms = now.mono_ms
+        self._heard_ms = now.mono_ms
         self._n_dials = 0
         self._dial_at_ms: int | None = None
         self._ping_zxid = 0
@@ -156,8 +155,7 @@ class Learner:
         """The leader does not listen, or not yet."""
         if self.phase != DIALLING:
             return
-        is_late = now.mono_ms - self._since_ms >= self._settings.limits.init_ms()
-        if self._n_dials >= MAX_DIALS or is_late:
+        if self._n_dials >= MAX_DIALS or now.mono_ms - self._heard_ms >= self._settings.limits.init_ms():
             self.finish(f"server {self.leader_sid} does not answer")
         else:
             self._dial_at_ms = now.mono_ms + REDIAL_MS
@@ -306,11 +304,8 @@ class Learner:
             self._collect(packet.zxid, packet.data)
         elif kind in (COMMIT, COMMITANDACTIVATE):
             self.on_commit(packet.zxid)
-        elif kind == INFORM:
-            self._collect(packet.zxid, packet.data)
-            self.on_commit(packet.zxid)
-        elif kind == INFORMANDACTIVATE:
-            self._collect(packet.zxid, (packet.data or b"")[I64.size :])
+        elif kind in (INFORM, INFORMANDACTIVATE):
+            self._collect(packet.zxid, _txn_of(packet))
             self.on_commit(packet.zxid)
         elif kind == NEWLEADER:
             self.on_newleader(packet, now)
@@ -373,10 +368,8 @@ class Learner:
         elif kind in (COMMIT, COMMITANDACTIVATE):
             if not self._is_observer or packet.zxid <= self._history.last_zxid:
                 self.on_commit(packet.zxid)
-        elif kind == INFORM:
-            self.on_inform(packet.zxid, packet.data)
-        elif kind == INFORMANDACTIVATE:
-            self.on_inform(packet.zxid, (packet.data or b"")[I64.size :])
+        elif kind in (INFORM, INFORMANDACTIVATE):
+            self.on_inform(packet.zxid, _txn_of(packet))
         elif kind == UPTODATE and self.phase == READY:
             self.on_uptodate(now)
         elif kind == PING:
@@ -446,8 +439,10 @@ class Learner:
         """When to dial again, or when the leader has been silent too long; None while the disk is at work."""
         assert self.phase != FINISHED, self.phase
         if self.phase == DIALLING:
-            return self._since_ms + self._settings.limits.init_ms() if self._dial_at_ms is None else self._dial_at_ms
-        return None if self.phase in ON_DISK else self._silent_at_ms()
+            return self._heard_ms + self._settings.limits.init_ms() if self._dial_at_ms is None else self._dial_at_ms
+        limits = self._settings.limits
+        limit_ms = limits.sync_ms() if self.phase in (READY, SERVING) else limits.init_ms()
+        return None if self.phase in ON_DISK else self._heard_ms + limit_ms
 
     def on_timeout(self, now: Now) -> None:
         """Dial again, or give up on a leader that is silent."""
@@ -458,11 +453,6 @@ class Learner:
             self._dial()
         else:
             self.finish(f"server {self.leader_sid} is silent")
-
-    def _silent_at_ms(self) -> int:
-        limits = self._settings.limits
-        limit_ms = limits.sync_ms() if self.phase in (READY, SERVING) else limits.init_ms()
-        return max(self._heard_ms, self._since_ms) + limit_ms
 
     # ---- ends
 
@@ -489,8 +479,13 @@ class Learner:
     def _enter(self, phase: str, now: Now) -> None:
         assert self.phase not in (phase, FINISHED), self.phase
         self.phase = phase
-        self._since_ms = now.mono_ms
+        self._heard_ms = now.mono_ms
 
     def _send(self, packet: QuorumPacket) -> None:
         assert self.link != NO_LINK, packet
         self._outbox.send(self.link, packet)
+
+
+def _txn_of(packet: QuorumPacket) -> bytes | None:
+    """The transaction of an INFORM; of INFORMANDACTIVATE, behind the leader it designates."""
+    return packet.data if packet.type == INFORM else (packet.data or b"")[I64.size :]
