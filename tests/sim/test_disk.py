@@ -192,3 +192,38 @@ def test_reserved_bytes_cost_no_memory() -> None:
     disk.reserve(P, 1 << 60)
     assert disk.size(P) == 1 << 60
     assert disk.read(P, (1 << 60) - 4, 100) == bytes(4)
+
+
+@pytest.mark.parametrize(("error", "size"), [(errno.EIO, 2), (errno.ENOSPC, 1)])
+def test_a_sick_disk_fails_until_it_is_healed(error: int, size: int) -> None:
+    """What a failing fsync left in the cache is never durable; a full disk takes nothing."""
+    disk = fresh()
+    disk.write(P, 0, b"x", is_synced=True)
+    disk.sicken(error)
+    for _ in range(2):
+        with pytest.raises(OSError, match=""):
+            disk.write(P, 0, b"yy", is_synced=True)
+    assert disk.size(P) == size
+    disk.heal()
+    disk.lose_all_unsynced()
+    assert disk.read(P, 0, 9) == b"x"
+    disk.write(P, 0, b"zz", is_synced=True)
+    assert disk.files("/d", "fi") == [(P, 2)]
+
+
+def test_a_crash_that_was_planned_still_comes_after_sickness() -> None:
+    disk = fresh()
+    disk.crash_at(2)
+    disk.sicken(errno.ENOSPC)
+    with pytest.raises(OSError, match=""):
+        disk.write(P, 0, b"x", is_synced=True)
+    disk.heal()
+    with pytest.raises(SimCrash):
+        disk.write(P, 0, b"x", is_synced=True)
+
+
+def test_a_wiped_disk_is_empty() -> None:
+    disk = fresh()
+    disk.write(P, 0, b"x", is_synced=True)
+    disk.wipe()
+    assert disk.list("/d") == []

@@ -112,7 +112,7 @@ class Ensemble:
             machine.restart_later(int(self.world.random.random() * 50) * MS)
         for client in self.clients:
             client.start()
-        if self.kind is BARE:
+        if not self.clients:
             self.world.after(WRITE_US, self._write, STEP, 0, 0, None)
 
     def _write(self, who: int, what: int, payload: Any) -> None:

@@ -23,9 +23,7 @@ class Play:
 
     def __init__(self) -> None:
         self.committed: list[int] = []
-        self.ledger = Ledger(
-            [1, 2, 3], [4], lambda sids: len(sids) >= 2, lambda zxid, txn: self.committed.append(zxid)
-        )
+        self.ledger = Ledger([1, 2, 3], [4], lambda sids: len(sids) >= 2, lambda zxid, txn: self.committed.append(zxid))
         for sid in (1, 2, 3, 4):
             self.ledger.on_start(sid, 0, (0, 0), is_forgiven=False)
         self.lead(1, 1)

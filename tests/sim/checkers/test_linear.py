@@ -35,11 +35,12 @@ REJECTED = {
     "a lost update": history((1, 2, CREATE, 0), (3, 8, ("set", b"b", 0), 1), (3, 8, ("set", b"c", 0), 1)),
     "a version that nobody made": history((1, 2, CREATE, 0), (3, 4, ("set", b"b", -1), 2)),
     "an acknowledged write that is gone": history((1, 2, CREATE, 0), (3, 4, ("delete", -1), "none")),
-    "taken twice": history(
-        (1, 2, CREATE, 0), (3, 4, ("delete", -1), "gone"), (5, 6, ("delete", -1), "gone")
-    ),
+    "taken twice": history((1, 2, CREATE, 0), (3, 4, ("delete", -1), "gone"), (5, 6, ("delete", -1), "gone")),
     "an unknown outcome happens once": history(
-        (1, FOREVER, ("delete", -1), None), (2, 3, CREATE, 0), (4, 5, ("set", b"b", -1), "none"), (6, 7, ("set", b"b", -1), 1)
+        (1, FOREVER, ("delete", -1), None),
+        (2, 3, CREATE, 0),
+        (4, 5, ("set", b"b", -1), "none"),
+        (6, 7, ("set", b"b", -1), 1),
     ),
 }
 
