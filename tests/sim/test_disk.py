@@ -201,7 +201,7 @@ def test_a_sick_disk_fails_until_it_is_healed(error: int, size: int) -> None:
     disk.write(P, 0, b"x", is_synced=True)
     disk.sicken(error)
     for _ in range(2):
-        with pytest.raises(OSError, match="output|space"):
+        with pytest.raises(OSError, match=r"output|space"):
             disk.write(P, 0, b"yy", is_synced=True)
     assert disk.size(P) == size
     disk.heal()
@@ -215,7 +215,7 @@ def test_a_crash_that_was_planned_still_comes_after_sickness() -> None:
     disk = fresh()
     disk.crash_at(2)
     disk.sicken(errno.ENOSPC)
-    with pytest.raises(OSError, match="output|space"):
+    with pytest.raises(OSError, match=r"output|space"):
         disk.write(P, 0, b"x", is_synced=True)
     disk.heal()
     with pytest.raises(SimCrash):

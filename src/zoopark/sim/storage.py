@@ -104,6 +104,13 @@ class Storage:
                 self.disk.crash_at(1 + int(chance * 4))
             if flight is not None and flight[0] == "append" and chance < 0.85:
                 self.found.log.append(flight[1])
+            elif flight is not None and flight[0] in ("truncate", "receive") and chance < 0.85:
+                self._machine.ledger.on_interrupted(self._machine.sid, flight[1][0])
+                self.disk.crash_at(1 + int(chance * 8))
+                if flight[0] == "truncate":
+                    self._truncate_files(flight[1][0])
+                else:
+                    self._save_received(*flight[1])
             elif epoch is not None and chance < 0.95:
                 self._write_epoch(*epoch)
         if not has_power:
@@ -161,8 +168,7 @@ class Storage:
             return (lambda now: None,)
         zxid = content[0]
         if kind == "truncate":
-            truncate(self.disk, log_directory(self.config), zxid)
-            self._remove_snapshots_after(zxid)
+            self._truncate_files(zxid)
             self._reload()
             zxid = self.found.tree.last_zxid
             self._machine.ledger.on_truncated(self._machine.sid, zxid)
@@ -195,11 +201,12 @@ class Storage:
             if path != written.path:
                 self.disk.remove(path)
 
-    def _remove_snapshots_after(self, zxid: int) -> None:
-        """What a truncated member must not load again (ZOOKEEPER-4837)."""
+    def _truncate_files(self, zxid: int) -> None:
+        """First the snapshots that must not be loaded again (ZOOKEEPER-4837), then the end of the log."""
         for path, _ in self.disk.files(snapshot_directory(self.config), "snapshot."):
             if int(path.rpartition("/")[2].split(".")[1], 16) > zxid:
                 self.disk.remove(path)
+        truncate(self.disk, log_directory(self.config), zxid)
 
     def _reload(self) -> None:
         """Load the database anew; the member goes on with the new tree."""

@@ -257,3 +257,32 @@ def test_the_history_an_epoch_begins_with_needs_no_quorum_yet() -> None:
     play.send(1, wire.PROPOSAL, E1 + 1)
     play.send(1, wire.COMMIT, E1 + 1)
     assert play.committed == []
+
+
+@pytest.mark.parametrize("found", [E1 + 1, E1 + 2, E1 + 3])
+def test_an_interrupted_truncation_may_end_anywhere_behind_its_zxid(found: int) -> None:
+    play = Play()
+    for zxid in (E1 + 1, E1 + 2, E1 + 3):
+        play.write(zxid, 1)
+    play.ledger.on_interrupted(1, E1 + 1)
+    play.ledger.on_crash(1)
+    play.ledger.on_start(1, found, (1, 1), is_forgiven=False)
+    assert play.ledger.mirrors[1].last_zxid() == found
+
+
+def test_an_interrupted_truncation_loses_no_more() -> None:
+    play = Play()
+    for zxid in (E1 + 1, E1 + 2):
+        play.write(zxid, 1)
+    play.ledger.on_interrupted(1, E1 + 1)
+    with pytest.raises(Violation, match="durability"):
+        play.ledger.on_start(1, 0, (1, 1), is_forgiven=False)
+
+
+def test_an_interrupted_snapshot_may_be_there() -> None:
+    play = Play()
+    play.write(E1 + 1, 1)
+    play.write(E1 + 2, 1)
+    play.ledger.on_interrupted(2, E1 + 2)
+    play.ledger.on_start(2, E1 + 2, (1, 1), is_forgiven=False)
+    assert play.ledger.mirrors[2].last_chain() == play.ledger.mirrors[1].last_chain()

@@ -86,6 +86,12 @@ class Ledger:
         """
         mirror = self.mirrors[sid]
         durable, given = mirror.durable_zxid(), mirror.last_zxid()
+        interrupted, mirror.interrupted_zxid = mirror.interrupted_zxid, -1
+        if interrupted >= 0 and zxid >= interrupted:
+            durable = min(durable, zxid)
+            if zxid == interrupted and (zxid > given or zxid not in mirror.zxids):
+                mirror.restart_at(zxid, self._chain(zxid))
+                given = zxid
         if zxid < durable and not is_forgiven:
             raise Violation(f"durability: member {sid} held up to {durable:#x} and recovered only {zxid:#x}")
         if zxid > given:
@@ -105,6 +111,10 @@ class Ledger:
     def on_crash(self, sid: int) -> None:
         mirror = self.mirrors[sid]
         mirror.is_up, mirror.is_serving, mirror.state = False, False, -1
+
+    def on_interrupted(self, sid: int, zxid: int) -> None:
+        """A truncation to `zxid`, or the saving of a snapshot of it, was interrupted: it happened, or not, or in part."""
+        self.mirrors[sid].interrupted_zxid = zxid
 
     def on_wipe(self, sid: int) -> None:
         """Everything on its disk was removed on purpose."""

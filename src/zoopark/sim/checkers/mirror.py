@@ -29,6 +29,7 @@ class Mirror:
         n_durable: how many of them its disk holds for certain.
         current_epoch, accepted_epoch: the epochs that its disk holds.
         state, is_serving, epoch, leader_sid: its role as of now; -1 before the first one.
+        interrupted_zxid: where its history may begin or end since a truncation or a snapshot was interrupted; -1 if none.
         is_up: whether it runs.
         life: counts its starts.
     """
@@ -39,6 +40,7 @@ class Mirror:
         "chains",
         "current_epoch",
         "epoch",
+        "interrupted_zxid",
         "is_serving",
         "is_up",
         "leader_sid",
@@ -67,6 +69,7 @@ class Mirror:
         self.zxids: list[int] = []
         self.chains: list[int] = []
         self.n_durable = 0
+        self.interrupted_zxid = -1
         self.current_epoch = self.accepted_epoch = 0
 
     def last_zxid(self) -> int:
