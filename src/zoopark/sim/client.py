@@ -176,10 +176,10 @@ class SimClient:
             return
         expected, ask, began = self._begun.popleft()
         assert expected == xid, (self.place, expected, xid)
-        self.view.on_zxid(zxid)
         if xid == proto.SET_WATCHES_XID:
             self.view.on_rearmed(zxid)
-        elif ask is not None:
+        self.view.on_zxid(zxid)
+        if ask is not None:
             self._on_answer(ask, asks.read_answer(ask, zxid, err, reader), began)
 
     def _on_connected(self, reader: Reader) -> None:

@@ -113,7 +113,7 @@ class Ledger:
         mirror.is_up, mirror.is_serving, mirror.state = False, False, -1
 
     def on_interrupted(self, sid: int, zxid: int) -> None:
-        """A truncation to `zxid`, or the saving of a snapshot of it, was interrupted: it happened, or not, or in part."""
+        """A truncation to `zxid`, or the saving of a snapshot of it, happened, or did not, or in part."""
         self.mirrors[sid].interrupted_zxid = zxid
 
     def on_wipe(self, sid: int) -> None:

@@ -29,7 +29,7 @@ class Mirror:
         n_durable: how many of them its disk holds for certain.
         current_epoch, accepted_epoch: the epochs that its disk holds.
         state, is_serving, epoch, leader_sid: its role as of now; -1 before the first one.
-        interrupted_zxid: where its history may begin or end since a truncation or a snapshot was interrupted; -1 if none.
+        interrupted_zxid: of a truncation or a snapshot that the end of its life interrupted; -1 if there is none.
         is_up: whether it runs.
         life: counts its starts.
     """
