@@ -135,6 +135,10 @@ class SimClient:
         """Leave the server without a word after the next request; the session lives on."""
         self._is_leaving = True
 
+    def end(self) -> None:
+        """The run is over: what is under way counts as having an unknown outcome."""
+        self._forget_link()
+
     def on_link(self, link: Link, message: Any) -> None:
         """Something came over a link of this client."""
         if link is not self.link:

@@ -125,6 +125,7 @@ class Run:
         """Every znode's history, as clients saw it, must be that of one znode."""
         histories: dict[bytes, list[Operation]] = {}
         for client in self.ensemble.clients:
+            client.end()
             for path, operations in client.history.items():
                 histories.setdefault(path, []).extend(operations)
         for path, history in sorted(histories.items()):
