@@ -9,7 +9,7 @@ from tests.server.stand import Stand, greeting
 from zoopark import errors
 from zoopark.record import Effect
 from zoopark.server.effects import Append, Note, Purge, TakeSnapshot
-from zoopark.server.member import HEAVY, LONGEST_REST, SNAPSHOT_REST
+from zoopark.server.snapshots import HEAVY, LONGEST_REST, SNAPSHOT_REST
 from zoopark.tree.tree import Tree
 
 
