@@ -1,27 +1,24 @@
-# Everything a new checkout needs is Python 3.11 or newer and make.
+# Everything a new checkout needs is Python 3.11 or newer and make. With a C compiler the hot modules are compiled.
 #   make run    start the server on 127.0.0.1:2181        ARGS="zoo.cfg -D zookeeper.snapCount=1000"
 #   make test   run the tests                             ARGS="tests/server -k config"
 #   make check  format, lint, types
-#   make compiled   compile the hot modules with mypyc (needs a C compiler); then make run COMPILED=1, make test COMPILED=1
 #   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)
+# COMPILED=0 runs the server from the sources as they are; COMPILED=1 tests what is installed in place of the sources.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 COMPILED ?=
-TREE := build/compiled
+SOURCES := $(shell find src -name '*.py')
 
-.PHONY: run test check format compiled bench clean
+.PHONY: run test check format bench clean
 
 run: $(VENV)/installed
-	@$(if $(COMPILED),PYTHONPATH=$(TREE)/src) $(BIN)/python -m zoopark serve $(ARGS)
+	@$(if $(filter 0,$(COMPILED)),PYTHONPATH=src) $(BIN)/python -m zoopark serve $(ARGS)
 
-test: $(VENV)/installed-dev
-	$(if $(COMPILED),cd $(TREE) && )$(abspath $(BIN))/python -m pytest -n auto --dist loadfile $(ARGS)
-
-compiled: $(VENV)/installed-dev
-	$(BIN)/python scripts/compile.py $(TREE)
+test: $(VENV)/installed-dev $(if $(filter 1,$(COMPILED)),$(VENV)/installed)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter 1,$(COMPILED)),-o pythonpath=.) $(ARGS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
@@ -33,23 +30,26 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 # A measurement with ARGS is an experiment: only the whole one goes into the README.
-bench: $(VENV)/installed-dev
+bench: $(VENV)/installed-dev $(VENV)/installed
 	$(BIN)/python -m bench $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m bench --readme)
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-# Each stamp is renewed when pyproject.toml is newer; the sources themselves are used where they are.
-$(VENV)/installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q -e .
+# Each stamp is renewed when what it was made of is newer.
+$(VENV)/installed: pyproject.toml setup.py $(SOURCES) | $(BIN)/python
+	@echo "installing zoopark into $(VENV); compiling takes a minute"
+	@rm -rf build
+	$(BIN)/python -m pip install -q .
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q -e '.[dev]'
+$(VENV)/installed-dev: pyproject.toml setup.py | $(BIN)/python
+	@rm -rf build
+	$(BIN)/python -m pip install -q '.[dev]'
 	@touch $(VENV)/installed $@

@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Final
 
+from zoopark.tree import tree
+
 DISK_WRITES: Final = 1000
 DISK_WRITE_BYTES: Final = 200
 
@@ -28,13 +30,15 @@ class Machine:
     python: str
     java: str
     uvloop: str
+    is_compiled: bool
 
     def sentence(self) -> str:
         """One line for under a table."""
         return (
             f"{self.cores} cores of {self.cpu}, {self.memory_gb:.0f} GB, Linux {self.kernel}, append + fdatasync "
-            f"{self.fdatasync_median_ms:.2f} ms (p99 {self.fdatasync_p99_ms:.2f} ms), Python {self.python}, uvloop "
-            f"{self.uvloop}, {self.java}; load average before the run {self.load_average:.1f}"
+            f"{self.fdatasync_median_ms:.2f} ms (p99 {self.fdatasync_p99_ms:.2f} ms), Python {self.python}, zoopark "
+            f"{'compiled' if self.is_compiled else 'interpreted'}, uvloop {self.uvloop}, "
+            f"{self.java}; load average before the run {self.load_average:.1f}"
         )
 
 
@@ -52,6 +56,7 @@ def describe(disk: Path) -> Machine:
         python=platform.python_version(),
         java=_java(),
         uvloop=_package("uvloop"),
+        is_compiled=tree.__file__.endswith(".so"),
     )
 
 

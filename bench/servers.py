@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import zoopark as package
 from tests.compat.oracle import LOOPBACK, MAIN_CLASS, OracleMissingError, fetch_jars, four_letter_word, free_port
 
-SOURCE: Final = Path(__file__).resolve().parents[1] / "src"
+SOURCE: Final = Path(package.__file__).resolve().parents[1]
 START_SECONDS: Final = 300
 STOP_SECONDS: Final = 60
 POLL_SECONDS: Final = 0.01
@@ -143,5 +144,5 @@ def apache(heap: str) -> Contestant:
 
 
 def zoopark() -> Contestant:
-    """This project's server, run from the source tree by the Python that runs the benchmark."""
+    """This project's server as it is installed, run by the Python that runs the benchmark."""
     return Contestant("zoopark", lambda config: [sys.executable, "-m", "zoopark", "serve", str(config)])

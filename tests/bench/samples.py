@@ -5,7 +5,7 @@ from bench.load import Measured
 from bench.machine import Machine
 from bench.results import Results, Side
 
-MACHINE = Machine("A Processor", 2, 8.0, "6.1", 0.05, 0.5, 0.1, "3.11.7", "java 17", "0.23.0")
+MACHINE = Machine("A Processor", 2, 8.0, "6.1", 0.05, 0.5, 0.1, "3.11.7", "java 17", "0.23.0", True)
 
 
 def measured(ops_s: float, p99_us: float) -> Measured:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import zoopark
 from zoopark import __version__
 
 # Run a command in this process, then print what it imported, so that imports are seen after any lazy one.
@@ -23,7 +24,7 @@ finally:
 NOT_FOR_HELP = ("uvloop", "rich", "asyncio", "zoopark.server", "zoopark.host", "zoopark.jute", "zoopark.tree")
 
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(zoopark.__file__).parents[1]
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import zoopark
 from zoopark.cli.serve import load
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(zoopark.__file__).parents[1]
 
 
 def test_a_file_and_properties_make_the_config(tmp_path: Path) -> None:

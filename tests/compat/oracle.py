@@ -25,12 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import zoopark as package
+
 LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 40
 STOP_SECONDS: Final = 20
 POLL_SECONDS: Final = 0.02
 SERVER_PORTS: Final = range(10_000, 32_000)
-SOURCE: Final = Path(__file__).resolve().parents[2] / "src"
+SOURCE: Final = Path(package.__file__).resolve().parents[1]
 CARRIER: Final = "pyspark==4.0.1"
 APACHE_38_JAR: Final = Path("/usr/share/java/zookeeper.jar")
 SIMPLE_LOGGER_JAR: Final = Path("/usr/share/java/slf4j-simple.jar")

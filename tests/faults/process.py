@@ -10,9 +10,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import zoopark
 from tests.compat import wire
 
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(zoopark.__file__).parents[1]
 WAIT_S = 60.0
 OPEN_ACL = wire.vector([wire.i32(31) + wire.string("world") + wire.string("anyone")])
 SETTINGS = {"clientPort": "0", "clientPortAddress": "127.0.0.1", "maxClientCnxns": "0", "preAllocSize": "64"}

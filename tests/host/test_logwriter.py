@@ -4,11 +4,14 @@ import asyncio
 import errno
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from tests.log.samples import entries, read_all
 from zoopark.host.logwriter import IDLE_LOOKS, THREAD_MS, Gathering, LogWriter
+from zoopark.host.ring import Ring
+from zoopark.host.storage import FileDisk
 from zoopark.log.txnlog import TxnLog
 from zoopark.sim.disk import SimDisk
 
@@ -45,7 +48,7 @@ class Bench:
         self.logged: list[int] = []
         self.errors: list[BaseException] = []
         self.said = asyncio.Event()
-        self.writer = LogWriter(TxnLog(self.disk, D, 0, 4096), self._on_logged, self._on_error)
+        self.writer = LogWriter(TxnLog(self.disk, D, 0, 4096), None, self._on_logged, self._on_error)
 
     def _on_logged(self, zxid: int) -> None:
         self.logged.append(zxid)
@@ -172,6 +175,124 @@ def test_the_log_is_extended_ahead_of_need_in_the_thread() -> None:
     bench = played(story)
     (path,) = [f"{D}/{name}" for name in bench.disk.disk.list(D)]
     assert bench.disk.disk.size(path) > bench.writer.log.file_bytes + 2048
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_new_file_begins_when_nothing_is_being_written(is_slow: bool) -> None:
+    """A roll in the middle of a write would count its bytes to the wrong file."""
+
+    async def story(bench: Bench) -> None:
+        if is_slow:
+            bench.become_slow()
+            bench.disk.gate.clear()
+        else:
+            bench.writer.append(entries(1, 1))
+        bench.writer.append(entries(2, 1))
+        bench.writer.roll(is_marked=True)
+        bench.writer.append(entries(3, 2))
+        bench.disk.gate.set()
+        await bench.wait_for(4)
+        assert bench.writer.log.bytes_since_mark == bench.writer.log.file_bytes
+
+    bench = played(story)
+    assert bench.disk.disk.list(D) == ["log.1", "log.3"]
+    assert read_all(bench.disk.disk, D)[0] == entries(1, 4)
+
+
+class RingBench:
+    """A writer that has the kernel write into a directory, and what it said, in order."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            ring = Ring()
+        except OSError as error:
+            pytest.skip(f"the kernel lets this process have no io_uring: {error.strerror}")
+        self.disk = FileDisk()
+        self.directory = str(directory)
+        self.said: list[int | BaseException] = []
+        self.news = asyncio.Event()
+        self.writer = LogWriter(TxnLog(self.disk, self.directory, 0, 1 << 20), ring, self.say, self.say)
+
+    def say(self, what: int | BaseException) -> None:
+        self.said.append(what)
+        self.news.set()
+
+    async def wait_for(self, count: int) -> None:
+        while len(self.said) < count:
+            self.news.clear()
+            await asyncio.wait_for(self.news.wait(), PATIENCE_S)
+
+
+def played_on_ring(directory: Path, story: Callable[[RingBench], Awaitable[None]]) -> RingBench:
+    async def play() -> RingBench:
+        bench = RingBench(directory)
+        try:
+            await story(bench)
+        finally:
+            bench.writer.close()
+            bench.disk.close()
+        return bench
+
+    return asyncio.run(play())
+
+
+def test_the_kernel_writes_while_the_loop_goes_on(tmp_path: Path) -> None:
+    """The first batch makes the file and is waited for; later ones are not, and what comes meanwhile is one batch."""
+
+    async def story(bench: RingBench) -> None:
+        bench.writer.append(entries(1, 2))
+        assert bench.said == [2]
+        for first_zxid in (3, 6, 7):
+            bench.writer.append(entries(first_zxid, 3 if first_zxid == 3 else 1))
+        assert bench.said == [2] and not bench.writer.is_idle()
+        await bench.wait_for(3)
+
+    bench = played_on_ring(tmp_path, story)
+    assert bench.said == [2, 5, 7]
+    assert read_all(bench.disk, str(tmp_path))[0] == entries(1, 7)
+
+
+def test_a_request_that_came_alone_is_waited_for(tmp_path: Path) -> None:
+    async def story(bench: RingBench) -> None:
+        for zxid in range(1, 20):
+            bench.writer.append(entries(zxid, 1), is_alone=True)
+            assert bench.said[-1] == zxid
+
+    bench = played_on_ring(tmp_path, story)
+    assert read_all(bench.disk, str(tmp_path))[0] == entries(1, 19)
+
+
+def test_the_next_batch_is_at_the_disk_before_the_last_is_answered(tmp_path: Path) -> None:
+    """Else the disk would wait for the loop, and the loop for the disk."""
+    busy: list[bool] = []
+
+    async def story(bench: RingBench) -> None:
+        def on_logged(zxid: int) -> None:
+            busy.append(not bench.writer.is_idle())
+            bench.say(zxid)
+
+        bench.writer.on_logged = on_logged
+        bench.writer.append(entries(1, 1))
+        bench.writer.append(entries(2, 1))
+        bench.writer.append(entries(3, 1))
+        await bench.wait_for(3)
+
+    played_on_ring(tmp_path, story)
+    assert busy == [False, True, False]
+
+
+def test_an_error_of_the_kernel_s_write_is_told(tmp_path: Path) -> None:
+    async def story(bench: RingBench) -> None:
+        bench.writer.append(entries(1, 1))
+        (tmp_path / "log.1").unlink()
+        (tmp_path / "log.1").symlink_to("/dev/full")
+        bench.writer.append(entries(2, 1))
+        bench.writer.append(entries(3, 1))
+        await bench.wait_for(2)
+
+    bench = played_on_ring(tmp_path, story)
+    first, error = bench.said
+    assert first == 1 and isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def test_a_lone_client_never_waits_for_others() -> None:

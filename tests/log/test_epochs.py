@@ -35,6 +35,10 @@ def content(disk: SimDisk) -> dict[str, bytes]:
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "3"}, 3, 3, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "3"}, 2, 2, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": ""}, 2, 2, 4),
+        # Its history was durable, its epoch not yet (ZOOKEEPER-4643).
+        ({"currentEpoch": "2", "acceptedEpoch": "4"}, 3, 2, 4),
+        ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "4"}, 3, 2, 4),
+        ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "x"}, 4, 2, 4),
     ],
 )
 def test_load(files: dict[str, str], zxid_epoch: int, current: int, accepted: int) -> None:
@@ -56,13 +60,7 @@ def test_missing_files_are_written_in_decimal_without_a_newline() -> None:
 @pytest.mark.parametrize(
     ("files", "zxid_epoch", "words"),
     [
-        ({"currentEpoch": "2", "acceptedEpoch": "4"}, 3, ["/data/currentEpoch", "holds 2", "epoch 3", "0x300000007"]),
-        (
-            {"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "4"},
-            3,
-            ["/data/currentEpoch", "holds 2", "epoch 3"],
-        ),
-        ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "x"}, 3, ["/data/currentEpoch", "holds 2"]),
+        ({"currentEpoch": "2", "acceptedEpoch": "2"}, 3, ["/data/acceptedEpoch", "holds 2", "epoch 3", "0x300000007"]),
         ({"currentEpoch": "4", "acceptedEpoch": "3"}, 1, ["/data/acceptedEpoch", "holds 3", "epoch 4"]),
         ({"currentEpoch": "4"}, 1, ["/data/acceptedEpoch", "holds 1", "epoch 4"]),
         ({"currentEpoch": "four", "acceptedEpoch": "4"}, 1, ["/data/currentEpoch", "four", "decimal"]),

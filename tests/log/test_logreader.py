@@ -79,6 +79,17 @@ def test_a_new_epoch_is_no_gap() -> None:
     assert reader.gaps == []
 
 
+def test_a_new_epoch_without_its_beginning_is_a_gap() -> None:
+    """As when the snapshot between two logs cannot be read any more: what it held would be lost in silence."""
+    disk = SimDisk()
+    disk.make_directory(D)
+    log = TxnLog(disk, D, 0, 4096)
+    log.append(entries(1, 3))
+    log.append(entries(make_zxid(2, 2), 3))
+    assert read_all(disk, D)[1].gaps == [Gap(3, make_zxid(2, 2))]
+    assert read_all(disk, D, make_zxid(2, 2))[1].gaps == []
+
+
 def test_an_entry_that_repeats_is_passed_over_and_counted() -> None:
     disk = SimDisk()
     disk.make_directory(D)

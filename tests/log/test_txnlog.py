@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.log.samples import entries, golden, read_all, txn
 from zoopark.errors import StorageError
 from zoopark.log import txnlog
-from zoopark.log.txnlog import TxnLog, log_files, log_name, padded_size, split_runs, zxid_of_log
+from zoopark.log.txnlog import MAX_BATCH_ENTRIES, TxnLog, log_files, log_name, padded_size, split_runs, zxid_of_log
 from zoopark.sim.disk import SimDisk
 from zoopark.zxid import make_zxid
 
@@ -102,6 +102,44 @@ def test_runs_end_at_jumps_and_at_the_limit() -> None:
     runs = split_runs(listed)
     assert [(run[0][0], len(run)) for run in runs] == [(1, 2), (5, 1), (make_zxid(1, 1), 1000), (make_zxid(1, 1001), 1)]
     assert [entry for run in runs for entry in run] == listed
+
+
+def test_what_is_begun_is_what_would_be_appended() -> None:
+    """Whoever writes it instead: the file ends up the same, and the log goes on behind it."""
+    disks = SimDisk(), SimDisk()
+    for disk in disks:
+        disk.make_directory(D)
+    one, other = (TxnLog(disk, D, 0, 4096) for disk in disks)
+    for log in (one, other):
+        log.append(entries(1, 2))
+    for first_zxid in range(3, 40, 3):
+        batch = entries(first_zxid, 3, 150)
+        one.append(batch)
+        path, offset, data = other.begin(batch)
+        disks[1].write(path, offset, data, is_synced=True)
+        assert (one.file_bytes, one.bytes_since_mark, one.last_zxid) == (
+            other.file_bytes,
+            other.bytes_since_mark,
+            other.last_zxid,
+        )
+    assert disks[0].read(f"{D}/log.1", 0, 1 << 20) == disks[1].read(f"{D}/log.1", 0, 1 << 20)
+
+
+def test_only_what_fits_into_one_write_of_the_open_file_continues_it() -> None:
+    """A new file needs its directory synced, and a batch of several writes needs a sync between them (rule 5)."""
+    disk = SimDisk()
+    disk.make_directory(D)
+    log = TxnLog(disk, D, 0, 4096)
+    assert not log.continues(entries(1, 1))
+    log.append(entries(1, 1))
+    assert log.continues(entries(2, MAX_BATCH_ENTRIES))
+    assert not log.continues(entries(2, MAX_BATCH_ENTRIES + 1))
+    assert not log.continues(entries(3, 1))
+    log.roll()
+    assert not log.continues(entries(2, 1))
+    unsynced = TxnLog(disk, D, 1, 4096, is_synced=False)
+    unsynced.append(entries(2, 1))
+    assert not unsynced.continues(entries(3, 1))
 
 
 def test_a_jump_begins_a_file_and_a_new_epoch_does_not() -> None:

@@ -51,6 +51,7 @@ class ClientLink(asyncio.Protocol):
         connection, server = self.connection, self.server
         if connection is None or self.transport is None:
             return
+        server.n_chunks += 1
         connection.on_bytes(data, server.now())
         if connection.out:
             self.transport.write(connection.take_out())

@@ -1,8 +1,9 @@
-"""Carries out Append: in line while the disk is fast, in a thread of its own while it is slow.
+"""Carries out Append, so that the loop goes on while the disk is at work.
 
-A disk that answers within INLINE_MS is cheaper to wait for than a thread is to wake. Behind a slower one the loop goes
-on serving reads and gathers the next batch. The mean of the last syncs decides, with a gap between the two limits so
-that it does not flutter.
+The kernel writes (`zoopark.host.ring`) where it may; elsewhere a thread does, but only while the disk is slow: behind
+one that answers within INLINE_MS it is cheaper to wait than to hand the interpreter to a thread and back. So it is,
+with either, for a request that came alone: nobody is kept waiting, and its client hears sooner. The mean of the last
+writes decides what is slow, with a gap between the two limits so that it does not flutter.
 """
 
 import asyncio
@@ -63,12 +64,17 @@ class LogWriter:
 
     Args:
         log: the transaction log.
+        ring: has the kernel write while the loop goes on; None for a thread. It is closed by `close`.
         on_logged: called in the loop with the last durable zxid.
         on_error: called in the loop with what the disk said; nothing is written any more.
     """
 
     def __init__(
-        self, log: TxnLog, on_logged: Callable[[int], None], on_error: Callable[[BaseException], None]
+        self,
+        log: TxnLog,
+        ring: Ring | None,
+        on_logged: Callable[[int], None],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self.log = log
         self.on_logged = on_logged
@@ -78,52 +84,29 @@ class LogWriter:
         self.last_ms = 0.0
         self.n_syncs = 0
         self._pool = ThreadPoolExecutor(1, "log")
+        self._ring = ring
         self._backlog: list[tuple[int, bytes]] = []
         self._reserving: asyncio.Future[None] | None = None
-        self._is_busy = False
-        self._is_threaded = False
-        self._ring: Ring | None = None
-        self._in_flight = 0
-        self._started = 0.0
+        self._under_way: list[tuple[int, bytes]] = []
+        self._began_s = 0.0
+        self._is_slow = False
+        self._is_roll_due = False
+        self._is_mark_due = False
+        if ring is not None:
+            asyncio.get_running_loop().add_reader(ring.fd, self._on_ring, ring)
 
-    def use_ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            self._ring = Ring()
-        except OSError:
-            return
-        loop.add_reader(self._ring.fd, self._on_synced)
+    def append(self, entries: list[tuple[int, bytes]], *, is_alone: bool = False) -> None:
+        """Make entries durable; on_logged follows, perhaps before this returns.
 
-    def _begin(self, ring: Ring, entries: list[tuple[int, bytes]]) -> None:
-        self._started = time.perf_counter()
-        try:
-            ring.start(*self.log.begin(entries))
-        except OSError as error:
-            self.on_error(error)
-            return
-        self._is_busy = True
-        self._in_flight = entries[-1][0]
-
-    def _on_synced(self) -> None:
-        assert self._ring is not None and self._is_busy
-        try:
-            is_done = self._ring.finish()
-        except OSError as error:
-            self.on_error(error)
-            return
-        if not is_done:
-            return
-        self.last_ms = (time.perf_counter() - self._started) * 1000
-        self.n_syncs += 1
-        self.max_ms = max(self.max_ms, self.last_ms)
-        self._finish(self._in_flight)
-
-    def append(self, entries: list[tuple[int, bytes]]) -> None:
-        """Make entries durable; on_logged follows, perhaps before this returns."""
-        if self._is_busy:
+        Args:
+            is_alone: nothing else came in since the last append, so that nobody is kept by waiting for the disk.
+        """
+        ring = self._ring
+        if self._under_way:
             self._backlog.extend(entries)
-        elif self._ring is not None and self.log.continues(entries):
-            self._begin(self._ring, entries)
-        elif self._is_threaded:
+        elif ring is not None and self.log.continues(entries) and not (is_alone and not self._is_slow):
+            self._begin(ring, entries)
+        elif self._is_slow and ring is None:
             self._start(entries)
         else:
             try:
@@ -137,41 +120,85 @@ class LogWriter:
     def close(self) -> None:
         """Wait for what is being written."""
         self._pool.shutdown()
+        if self._ring is not None:
+            asyncio.get_running_loop().remove_reader(self._ring.fd)
+            self._ring.close()
+            self._ring = None
+
+    def roll(self, *, is_marked: bool) -> None:
+        """Begin a new file once nothing is being written; with is_marked, count the log's bytes from there."""
+        self._is_roll_due = True
+        self._is_mark_due = self._is_mark_due or is_marked
+        if not self._under_way:
+            self._roll_if_due()
 
     def is_idle(self) -> bool:
-        return not self._is_busy
+        """Whether nothing is being written."""
+        return not self._under_way
 
     def _write(self, entries: list[tuple[int, bytes]]) -> None:
-        start = time.perf_counter()
+        self._began_s = time.perf_counter()
         self.log.append(entries)
-        spent_ms = (time.perf_counter() - start) * 1000
+        self._note_time(len(entries))
+
+    def _note_time(self, n_entries: int) -> None:
+        spent_ms = (time.perf_counter() - self._began_s) * 1000
         self.n_syncs += 1
         self.last_ms = spent_ms
-        self.mean_ms += (spent_ms - ENCODE_MS * len(entries) - self.mean_ms) * _WEIGHT
+        self.mean_ms += (spent_ms - ENCODE_MS * n_entries - self.mean_ms) * _WEIGHT
         self.max_ms = max(self.max_ms, spent_ms)
-        self._is_threaded = self.mean_ms > (INLINE_MS if self._is_threaded else THREAD_MS)
+        self._is_slow = self.mean_ms > (INLINE_MS if self._is_slow else THREAD_MS)
 
-    def _start(self, entries: list[tuple[int, bytes]]) -> None:
-        self._is_busy = True
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, self._write, entries)
-        future.add_done_callback(lambda done: self._on_written(done, entries[-1][0]))
-
-    def _on_written(self, done: "asyncio.Future[None]", zxid: int) -> None:
-        error = done.exception()
-        if error is not None:
-            self._is_busy = False
+    def _begin(self, ring: Ring, entries: list[tuple[int, bytes]]) -> None:
+        self._began_s = time.perf_counter()
+        try:
+            ring.start(*self.log.begin(entries))
+        except OSError as error:
             self.on_error(error)
             return
-        self._finish(zxid)
+        self._under_way = entries
 
-    def _finish(self, zxid: int) -> None:
-        self._is_busy = False
+    def _on_ring(self, ring: Ring) -> None:
+        try:
+            if not ring.finish():
+                return
+        except OSError as error:
+            self.on_error(error)
+            return
+        self._note_time(len(self._under_way))
+        self._finish()
+
+    def _start(self, entries: list[tuple[int, bytes]]) -> None:
+        self._under_way = entries
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, self._write, entries)
+        future.add_done_callback(self._on_written)
+
+    def _on_written(self, done: "asyncio.Future[None]") -> None:
+        error = done.exception()
+        if error is not None:
+            self._under_way = []
+            self.on_error(error)
+            return
+        self._finish()
+
+    def _finish(self) -> None:
+        """A batch is durable. The next one goes to the disk before this one is answered, so that both are at work."""
+        zxid = self._under_way[-1][0]
+        self._under_way = []
+        self._roll_if_due()
         self._reserve_ahead()
         backlog, self._backlog = self._backlog, []
         if backlog:
             self.append(backlog)
         self.on_logged(zxid)
+
+    def _roll_if_due(self) -> None:
+        if self._is_roll_due:
+            self.log.roll()
+        if self._is_mark_due:
+            self.log.mark()
+        self._is_roll_due = self._is_mark_due = False
 
     def _reserve_ahead(self) -> None:
         if self._reserving is None and self.log.wants_reserve():

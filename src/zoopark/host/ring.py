@@ -8,8 +8,9 @@ returns at once, and its completion makes the ring's file readable.
     submissions   the head is the kernel's, the tail ours    tail += 1, then io_uring_enter
     completions   the tail is the kernel's, the head ours    the file is readable, then head += 1
 
-    io_uring_params (u32 each)   0 entries of the submissions, 20 features, 40 offsets of the submissions' head, 44 tail,
-                                 48 mask, 52 size, 64 array; 80 offsets of the completions' head, 100 entries
+    io_uring_params (u32 each)   20 features; from 40 on offsets of the submissions' head, tail, mask, size, flags,
+                                 dropped and array; from 80 on of the completions' head, tail, mask, size, overflow
+                                 and entries
     submission (64 bytes)        u8 opcode, u8 flags, u16, i32 file, u64 offset, u64 address, u32 length, i32 rw_flags,
                                  u64 our mark, 24 reserved
     completion (16 bytes)        u64 our mark, i32 bytes written or -errno, u32 flags
@@ -112,6 +113,7 @@ class Ring:
         result = _COMPLETION.unpack_from(rings, entry)[1]
         _U32.pack_into(rings, at[_HEAD], head + 1 & 0xFFFFFFFF)
         if result <= 0:
+            self._data = b""
             code = -result or EIO
             raise OSError(code, os.strerror(code), self._path)
         self._data = self._data[result:]
@@ -133,14 +135,18 @@ class Ring:
 
     def _submit(self) -> None:
         """The bytes stay where they are until the completion: `_data` holds them."""
-        address = ctypes.cast(self._data, ctypes.c_void_p).value or 0
+        address = ctypes.cast(ctypes.c_char_p(self._data), ctypes.c_void_p).value or 0
         _SUBMISSION.pack_into(
             self._submissions, 0, _OP_WRITE, _ASYNC, 0, self._file, self._offset, address, len(self._data), _DSYNC, 0
         )
         rings, at = self._rings, self._sq
         tail = _U32.unpack_from(rings, at[_TAIL])[0]
         _U32.pack_into(rings, at[_TAIL], tail + 1 & 0xFFFFFFFF)
-        self._call(_ENTER, self.fd, 1, 0, 0, None, 0)
+        try:
+            self._call(_ENTER, self.fd, 1, 0, 0, None, 0)
+        except OSError:
+            self._data = b""
+            raise
 
     def _forget(self) -> None:
         if self._file >= 0:

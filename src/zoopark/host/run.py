@@ -28,6 +28,7 @@ from zoopark.errors import StorageError, ZooparkError
 from zoopark.host.listener import ClientLink
 from zoopark.host.logwriter import Gathering, LogWriter
 from zoopark.host.ports import PortError, bind, in_use
+from zoopark.host.ring import Ring
 from zoopark.host.screen import Screen
 from zoopark.host.snapshotter import Snapshotter, save
 from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
@@ -88,17 +89,15 @@ class Server:
         self.surveyor = Surveyor(config, config.client_port)
         self.member = Member(config, found.tree, Random(), self.now(), self.surveyor.look)
         self.member.logged_since_snapshot = found.n_txns
-        self.log_writer = LogWriter(found.log, self._on_logged, self._on_log_error)
-        if not os.environ.get("NOAIO"):
-            self.log_writer.use_ring(loop)
+        self.log_writer = LogWriter(found.log, _open_ring(), self._on_logged, self._on_log_error)
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
         self._chores = ThreadPoolExecutor(1, "purge")
         self.gathering = Gathering()
+        self.n_chunks = 0
         self._is_turning = False
         self._is_late = False
         self._is_awake = False
         self._is_stopping = False
-        self._is_roll_due = False
         self._snapshot_began_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = -1
@@ -125,7 +124,7 @@ class Server:
         """Carry out effects until there are none."""
         self._is_awake = False
         entries = self.member.pipeline.entries
-        if entries and not os.environ.get('NOGATHER') and self.gathering.may_wait(len(entries)) and not self._is_stopping:
+        if entries and self.gathering.may_wait(len(entries)) and not self._is_stopping:
             self.wake()
             return
         self._is_turning = True
@@ -199,7 +198,8 @@ class Server:
         if isinstance(effect, Append):
             if not self.exit_code:
                 self.gathering.on_batch(len(effect.entries))
-                self.log_writer.append(effect.entries)
+                self.log_writer.append(effect.entries, is_alone=self.n_chunks <= 1)
+                self.n_chunks = 0
         elif isinstance(effect, Flush):
             for connection in effect.connections:
                 link = self.links.get(connection.connection_id)
@@ -208,8 +208,7 @@ class Server:
         elif isinstance(effect, CloseLink):
             self._close_link(effect)
         elif isinstance(effect, TakeSnapshot):
-            self._is_roll_due = True
-            self._roll_if_due()
+            self.log_writer.roll(is_marked=True)
             self._snapshot_began_s = self.loop.time()
             self.snapshotter.start()
         elif isinstance(effect, Purge):
@@ -229,7 +228,6 @@ class Server:
 
     def _on_logged(self, zxid: int) -> None:
         member, log = self.member, self.log_writer.log
-        self._roll_if_due()
         if self.log_writer.last_ms > self.config.fsync_warning_threshold_ms:
             _log.warning("writing the transaction log took %d ms, which delays every write", self.log_writer.last_ms)
         if self.config.has_force_sync:
@@ -238,16 +236,9 @@ class Server:
         member.logged_bytes_since_snapshot = log.bytes_since_mark
         limit_kb = self.config.txn_log_size_limit_kb
         if 0 < limit_kb * 1024 < log.file_bytes:
-            log.roll()
+            self.log_writer.roll(is_marked=False)
         if not self._is_turning:
             self.wake()
-
-    def _roll_if_due(self) -> None:
-        """Begin a new log file for a snapshot, but not under a write that another thread is at."""
-        if self._is_roll_due and self.log_writer.is_idle():
-            self._is_roll_due = False
-            self.log_writer.log.roll()
-            self.log_writer.log.mark()
 
     def _on_log_error(self, error: BaseException) -> None:
         self.fail(EXIT_UNEXPECTED, f"cannot write the transaction log in {log_directory(self.config)}: {_why(error)}")
@@ -455,6 +446,13 @@ def _why(error: BaseException) -> str:
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def _open_ring() -> Ring | None:
+    try:
+        return Ring()
+    except OSError:
+        return None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

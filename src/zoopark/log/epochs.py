@@ -3,10 +3,10 @@
 Each is a file of ASCII decimal digits without a newline, replaced in one step: name.tmp, sync, rename. The file is
 written before the value in memory changes (ZOOKEEPER-2307, 1653), and at start
 
-    epoch of the last zxid <= currentEpoch <= acceptedEpoch
+    epoch of the last zxid <= acceptedEpoch    and    currentEpoch <= acceptedEpoch
 
-must hold. This module never decides when an epoch may be written: on NEWLEADER a learner first makes the history
-durable (ZOOKEEPER-4643).
+must hold. The last zxid may be of a later epoch than currentEpoch: on NEWLEADER a learner makes the history durable
+before it writes the epoch (ZOOKEEPER-4643), and may die in between. ZooKeeper refuses to start then.
 """
 
 from typing import Final, final
@@ -47,14 +47,22 @@ class Epochs:
         """Read both epochs after the database was recovered up to `last_zxid`; a missing file is written from it.
 
         Effects: a currentEpoch.tmp that a crash left is promoted if it holds the epoch of `last_zxid` and currentEpoch
-        is behind it; other temporary files stay unread.
+        is behind it; other temporary files stay unread. Without one currentEpoch stays behind: the history it stands
+        for was never acknowledged.
         Errors: StorageError if a file is unreadable or the invariant does not hold. OSError from the disk.
         """
         zxid_epoch = epoch_of(last_zxid)
         current = self._read_or_write(CURRENT_EPOCH, zxid_epoch)
-        if current < zxid_epoch:
-            current = self._promote_leftover(current, zxid_epoch, last_zxid)
+        if current < zxid_epoch and self._read_if_there(CURRENT_EPOCH + TEMPORARY_SUFFIX) == zxid_epoch:
+            current = zxid_epoch
+            self._write(CURRENT_EPOCH, current)
         accepted = self._read_or_write(ACCEPTED_EPOCH, zxid_epoch)
+        if accepted < zxid_epoch:
+            raise StorageError(
+                f"{self._directory}/{ACCEPTED_EPOCH}: holds {accepted}, older than epoch {zxid_epoch} of the last zxid "
+                f"0x{last_zxid:x}. Restore the data directory from one backup; or, if other members hold the data, "
+                f"empty it and let the server copy it from them"
+            )
         if accepted < current:
             raise StorageError(
                 f"{self._directory}/{ACCEPTED_EPOCH}: holds {accepted}, less than the current epoch {current} in "
@@ -75,17 +83,6 @@ class Epochs:
         assert epoch >= self.accepted, (epoch, self.accepted)
         self._write(ACCEPTED_EPOCH, epoch)
         self.accepted = epoch
-
-    def _promote_leftover(self, current: int, zxid_epoch: int, last_zxid: int) -> int:
-        leftover = self._read_if_there(CURRENT_EPOCH + TEMPORARY_SUFFIX)
-        if leftover != zxid_epoch:
-            raise StorageError(
-                f"{self._directory}/{CURRENT_EPOCH}: holds {current}, older than epoch {zxid_epoch} of the last zxid "
-                f"0x{last_zxid:x}. Restore the data directory from one backup; or, if other members hold the data, "
-                f"empty it and let the server copy it from them"
-            )
-        self._write(CURRENT_EPOCH, leftover)
-        return leftover
 
     def _read_or_write(self, name: str, epoch: int) -> int:
         found = self._read_if_there(name)

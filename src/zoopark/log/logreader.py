@@ -27,6 +27,7 @@ from zoopark.log.txnlog import (
     FILE_HEADER,
     HEADER_BYTES,
     MIN_TXN_BYTES,
+    distance,
     log_files,
 )
 from zoopark.record import Record
@@ -60,7 +61,7 @@ class LogReader:
     Attributes:
         last_zxid: the last transaction read so far, wanted or not; before the first one the zxid before it.
         torn: the tail that an unfinished write left, known after the last batch; None if there is none.
-        gaps: jumps of zxids within an epoch, behind `first_zxid`.
+        gaps: jumps of zxids behind `first_zxid`; a later epoch that starts with counter 1 is none.
         repeated_count: entries that were passed over because their zxid was not above the one before. ZooKeeper's own
             learners may log a proposal twice.
     """
@@ -144,7 +145,7 @@ class LogReader:
             if zxid <= before:
                 self.repeated_count += 1
                 continue
-            if zxid != before + 1 and zxid >> 32 == before >> 32 and zxid > self._first_zxid:
+            if distance(before, zxid) != 1 and zxid > self._first_zxid:
                 self.gaps.append(Gap(before, zxid))
             self.last_zxid = zxid
             if zxid >= self._first_zxid:

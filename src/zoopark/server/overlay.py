@@ -4,10 +4,10 @@ A request is prepared against this view, so that it sees the requests before it 
 only what differs, or what was looked at, over the committed tree or over another view (a multi is a view on a view).
 It is dropped, never undone: failure of a multi or loss of leadership forgets it.
 
-A node that is created is only noted (`fresh`) until it is applied: most are not looked at meanwhile. One that is looked
-at gets a head. The lowest view keeps up to MAX_HEADS of them after they are applied, since who writes a node once writes
-it again: all changes pass through it, so it stays true. Beyond that, heads leave in generations: `recent` holds what
-was touched since the last turn of generations, `older` what was touched before it.
+A node that is created is only noted (`fresh`) until it is applied: most are not looked at meanwhile. One that is
+looked at gets a head. The lowest view keeps up to MAX_HEADS of them after they are applied, since who writes a node
+once writes it again: all changes pass through it, so it stays true. Beyond that, heads leave in generations: `recent`
+holds what was touched since the last turn of generations, `older` what was touched before it.
 """
 
 from typing import Final, final
@@ -192,6 +192,6 @@ class Overlay:
         return head
 
     def _unapplied(self, path: bytes) -> Znode | None:
-        """The node that was created at `path`, if that is still to be applied; for a path that the tree does not hold."""
+        """What was created at a path that the tree does not hold, if that is still to be applied."""
         node = self.fresh.get(path) or self._fresh_before.get(path)
         return node if node is not None and stats.czxid_of(node.stat) > self.tree.last_zxid else None

@@ -9,7 +9,6 @@ What it must never do: change the tree, or promise anything: what is prepared he
 
 import struct
 from typing import Final, final
-from zlib import crc32
 
 from zoopark import errors, paths
 from zoopark.errors import Malformed
@@ -33,6 +32,8 @@ MAX_VERSION: Final = 0x7FFFFFFF
 _SEQUENTIAL_BIT: Final = proto.SEQUENTIAL_FLAG & proto.EPHEMERAL_SEQUENTIAL_FLAG & proto.SEQUENTIAL_TTL_FLAG
 _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _NO_OWNER: Final = bytes(8)
+_NEGATIVE: Final = 0xFF
+"""The first byte of the length of what is null."""
 _DOTS: Final = (b"", b".", b"..")
 _CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
 
@@ -186,29 +187,18 @@ class Preparer:
         raise RefusedError(errors.BAD_ARGUMENTS)
 
     def _create(self, op: int, body: bytes) -> bytes:
-        unpack = I32.unpack_from
-        path_end = 4 + unpack(body)[0]
-        is_null = path_end == 3
-        path_end += is_null
-        data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
-        data_at = path_end + 4
-        data_end = data_at + data_size if data_size > 0 else data_at
-        if data_size < -1:
-            raise Malformed("a field of negative length")
-        encoded = txns.OPEN_ACL if body.startswith(txns.OPEN_ACL, data_end) else txns.read_acl_bytes(Reader(body, data_end))
-        acl_end = data_end + len(encoded)
-        flags = unpack(body, acl_end)[0]
-        ttl_ms = I64.unpack_from(body, acl_end + 4)[0] if op == proto.CREATE_TTL else -1
+        path_end, data_end, encoded, flags, ttl_ms = _read_create(op, body)
         if flags > proto.EPHEMERAL_SEQUENTIAL_FLAG or flags < 0 or op == proto.CREATE_TTL:
             self._require_mode(op, flags, ttl_ms)
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
             raise RefusedError(errors.SESSION_EXPIRED)
-        if is_null:
+        data_at = path_end + 4
+        data = body[data_at:data_end] if body[path_end] != _NEGATIVE else None
+        if body[0] == _NEGATIVE:
             raise RefusedError(errors.MARSHALLING_ERROR)
         path = body[4:path_end]
-        data = body[data_at:data_end] if data_size >= 0 else None
-        rest = body[path_end:acl_end]
+        rest = body[path_end : data_end + len(encoded)]
         slash = path.rfind(b"/")
         if slash < 0 or b"\x00" in path:
             raise RefusedError(errors.BAD_ARGUMENTS)
@@ -221,7 +211,7 @@ class Preparer:
         if not parent.acl.world & acls.CREATE:
             self._require_permission(parent.acl, acls.CREATE)
         parent_stat = parent.stat
-        cversion = unpack(parent_stat, stats.CVERSION_AT)[0]
+        cversion = I32.unpack_from(parent_stat, stats.CVERSION_AT)[0]
         if flags & _SEQUENTIAL_BIT:
             path = b"%b%010d" % (path, cversion)
         name = path[slash + 1 :]
@@ -232,7 +222,7 @@ class Preparer:
         if not parent_stat.endswith(_NO_OWNER) and self._is_ephemeral(parent_stat):
             raise RefusedError(errors.NO_CHILDREN_FOR_EPHEMERALS)
         if self._is_quota_enforced:
-            self._require_quota(path, max(data_size, 0), 1)
+            self._require_quota(path, data_end - data_at, 1)
         is_ephemeral = flags == proto.EPHEMERAL_SEQUENTIAL_FLAG or flags == proto.EPHEMERAL_FLAG
         owner = self._requester.session_id if is_ephemeral else 0
         if op == proto.CREATE_CONTAINER or op == proto.CREATE_TTL:
@@ -427,3 +417,18 @@ def _next_version(version: int, expected: int) -> int:
         raise RefusedError(errors.BAD_VERSION)
     return stats.wrap_i32(version + 1)
 
+
+def _read_create(op: int, body: bytes) -> tuple[int, int, bytes, int, int]:
+    """(end of the path, end of the data, ACL as its vector, flags, ttl or -1); a null path ends where it starts."""
+    unpack = I32.unpack_from
+    path_end = 4 + unpack(body)[0]
+    path_end += path_end == 3
+    data_size = unpack(body, path_end)[0] if path_end >= 4 else -2
+    data_end = path_end + 4 + (data_size if data_size > 0 else 0)
+    if data_size < -1:
+        raise Malformed("a field of negative length")
+    is_open = body.startswith(txns.OPEN_ACL, data_end)
+    encoded = txns.OPEN_ACL if is_open else txns.read_acl_bytes(Reader(body, data_end))
+    at = data_end + len(encoded)
+    flags = unpack(body, at)[0]
+    return path_end, data_end, encoded, flags, I64.unpack_from(body, at + 4)[0] if op == proto.CREATE_TTL else -1

@@ -13,8 +13,7 @@ from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
-from zoopark.errors import StorageError
-from zoopark.log.epochs import ACCEPTED_EPOCH, CURRENT_EPOCH, Epochs
+from zoopark.log.epochs import CURRENT_EPOCH, Epochs
 from zoopark.log.logreader import truncate
 from zoopark.log.snapfiles import SnapshotWriter, purge
 from zoopark.record import Now
@@ -23,6 +22,7 @@ from zoopark.server.recovery import Recovered, log_directory, recover, snapshot_
 from zoopark.sim.disk import SimCrash, SimDisk
 from zoopark.sim.world import DISK, EPOCH, MS, SNAPSHOT
 from zoopark.tree.snapshot import write_snapshot
+from zoopark.zxid import epoch_of
 
 if TYPE_CHECKING:
     from zoopark.sim.machine import Machine
@@ -283,34 +283,12 @@ class Storage:
             self._stop_on(error)
 
     def _load(self) -> None:
-        """Recover the database and the epochs.
-
-        A learner that dies between the durable history of a new epoch and its currentEpoch leaves zxids of an epoch
-        that it has accepted and not made current. `Epochs.load` refuses that, so it is shown the accepted epoch as the
-        current one meanwhile.
-        """
-        directory = snapshot_directory(self.config)
-        name = f"{directory}/{CURRENT_EPOCH}"
-        try:
-            self.found = recover(self.config, self.disk, _silently)
-        except StorageError as error:
-            if f"{CURRENT_EPOCH}: holds" not in str(error):
-                raise
-            self.world.mark("recovered ahead of its epoch")
-            current = self.disk.read(name, 0, 64)
-            accepted = self.disk.read(f"{directory}/{ACCEPTED_EPOCH}", 0, 64)
-            self._replace(name, accepted)
-            self.found = recover(self.config, self.disk, _silently)
-            self._replace(name, current)
-            self.epochs = Epochs(self.disk, directory)
-            self.epochs.current, self.epochs.accepted = int(current), int(accepted)
-            return
-        self.epochs = Epochs(self.disk, directory)
+        """Recover the database and the epochs."""
+        self.found = recover(self.config, self.disk, _silently)
+        self.epochs = Epochs(self.disk, snapshot_directory(self.config))
         self.epochs.load(self.found.tree.last_zxid)
-
-    def _replace(self, name: str, text: bytes) -> None:
-        self.disk.remove(name)
-        self.disk.write(name, 0, text, is_synced=True)
+        if self.epochs.current < epoch_of(self.found.tree.last_zxid):
+            self.world.mark("recovered ahead of its epoch")
 
     def _save_first(self) -> None:
         config, tree = self.config, self.found.tree

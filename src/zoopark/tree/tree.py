@@ -248,9 +248,7 @@ class Tree:
         node = Znode(data, stats.new_stat(zxid, time_ms, owner), self.acls.intern(encoded))
         return self._put_node(node, path, parent_path, parent, owner, zxid)
 
-    def _put_node(
-        self, node: Znode, path: bytes, parent_path: bytes, parent: Znode, owner: int, zxid: int
-    ) -> Outcome:
+    def _put_node(self, node: Znode, path: bytes, parent_path: bytes, parent: Znode, owner: int, zxid: int) -> Outcome:
         self.nodes[path] = node
         children = parent.children
         if children is None:

@@ -36,13 +36,15 @@ Committed: TypeAlias = Callable[[int, bytes], None]
 class Tape:
     """What went over one quorum link so far."""
 
-    __slots__ = ("committed", "is_open", "is_synchronised", "proposed")
+    __slots__ = ("base", "committed", "is_acked", "is_open", "is_synchronised", "proposed")
 
     def __init__(self) -> None:
         self.proposed = 0
         self.committed = 0
+        self.base = 0
         self.is_open = False
         self.is_synchronised = False
+        self.is_acked = False
 
 
 @final
@@ -191,13 +193,16 @@ class Ledger:
             elif kind == wire.PROPOSAL or kind == wire.COMMIT:
                 self._check_order(sid, self.tapes.setdefault(link, Tape()), packet)
             elif kind == wire.LEADERINFO or kind == wire.NEWLEADER:
-                self.tapes.setdefault(link, Tape()).is_synchronised = kind == wire.NEWLEADER
+                tape = self.tapes.setdefault(link, Tape())
+                tape.is_synchronised = kind == wire.NEWLEADER
+                tape.committed = max(tape.committed, tape.base)
                 self._check_promise(sid, packet)
             elif kind == wire.SNAP or kind == wire.DIFF or kind == wire.TRUNC:
                 tape = self.tapes.setdefault(link, Tape())
                 tape.is_open = kind != wire.DIFF
-                tape.is_synchronised = False
+                tape.is_synchronised = tape.is_acked = False
                 tape.proposed = tape.committed = packet.zxid if kind != wire.DIFF else 0
+                tape.base = packet.zxid
 
     def _check_broadcast(self, mirror: Mirror, zxid: int, txn: bytes) -> None:
         """I-2 at its root: what nobody has yet was broadcast by the leader of its epoch."""
@@ -271,15 +276,22 @@ class Ledger:
             tape = self.tapes.get(link)
             if tape is not None and zxid > tape.proposed:
                 raise Violation(f"I-12: member {sid} acknowledges {zxid:#x}, which was not proposed to it")
-        elif mirror.current_epoch != epoch_of(zxid):
+            if tape is not None and not tape.is_acked:
+                raise Violation(f"I-12: member {sid} acknowledges {zxid:#x} ahead of NEWLEADER")
+            return
+        if mirror.current_epoch != epoch_of(zxid):
             raise Violation(f"durability: member {sid} acknowledges epoch {epoch_of(zxid)} before it is current")
+        self.tapes.setdefault(link, Tape()).is_acked = True
 
     def _check_order(self, sid: int, tape: Tape, packet: QuorumPacket) -> None:
         zxid = packet.zxid
         if packet.type == wire.COMMIT:
             if zxid > tape.proposed and zxid > tape.committed:
                 raise Violation(f"I-14: member {sid} commits {zxid:#x}, which it did not propose on this link")
-            tape.committed = zxid
+            is_same_epoch = epoch_of(zxid) == epoch_of(tape.committed)
+            if tape.is_synchronised and is_same_epoch and zxid > tape.committed + 1:
+                raise Violation(f"I-14: member {sid} commits {zxid:#x} after {tape.committed:#x}")
+            tape.committed = max(tape.committed, zxid)
             if tape.is_synchronised:  # what comes before NEWLEADER is the history that the epoch begins with
                 self._check_durable(zxid, f"member {sid} commits")
             return

@@ -1,0 +1,53 @@
+"""Builds the package; compiles the modules on a request's way with mypyc where a C compiler is there.
+
+ZOOPARK_COMPILE=0 leaves out the compiling. Without it, or where it fails, the same modules are interpreted: slower,
+and the same in everything else.
+"""
+
+import os
+from typing import Final
+
+from setuptools import Extension, setup
+
+HOT_MODULES: Final = (
+    "jute/buffer.py",
+    "jute/proto.py",
+    "jute/stat.py",
+    "jute/txn.py",
+    "log/txnlog.py",
+    "server/connection.py",
+    "server/member.py",
+    "server/metrics.py",
+    "server/overlay.py",
+    "server/pipeline.py",
+    "server/prepare.py",
+    "server/reads.py",
+    "server/replies.py",
+    "server/sessions.py",
+    "server/tally.py",
+    "server/traffic.py",
+    "tree/acl.py",
+    "tree/owners.py",
+    "tree/tree.py",
+    "tree/znode.py",
+)
+_OPTIONS: Final = ("--strict", "--explicit-package-bases", "--namespace-packages", "--config-file=")
+
+
+def compiled() -> list[Extension]:
+    """The hot modules as extensions; none where nobody wants or has the compiler of Python to C."""
+    if os.environ.get("ZOOPARK_COMPILE") == "0":
+        return []
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        return []
+    os.environ["MYPYPATH"] = "src"
+    paths = [f"src/zoopark/{module}" for module in HOT_MODULES]
+    extensions = [built for built in mypycify([*_OPTIONS, *paths], opt_level="3") if isinstance(built, Extension)]
+    for extension in extensions:
+        extension.optional = True
+    return extensions
+
+
+setup(ext_modules=compiled())
