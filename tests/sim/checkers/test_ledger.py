@@ -33,6 +33,12 @@ class Play:
         self.ledger.on_epoch(sid, True, epoch)
         self.ledger.on_role(sid, (LEADING, True, sid, epoch))
 
+    def follow(self, sid: int) -> None:
+        """A member acknowledges NEWLEADER of epoch 1."""
+        self.send(1, wire.NEWLEADER, E1)
+        self.ledger.on_epoch(sid, True, 1)
+        self.send(sid, wire.ACK, E1)
+
     def write(self, zxid: int, *sids: int, is_durable: bool = True) -> None:
         for sid in sids:
             self.ledger.on_append(sid, [(zxid, txn(zxid))])
@@ -50,7 +56,7 @@ class Play:
 
 def test_a_history_without_fault_is_accepted() -> None:
     play = Play()
-    play.send(1, wire.NEWLEADER, E1)
+    play.follow(2)
     play.send(1, wire.PROPOSAL, E1 + 1)
     play.write(E1 + 1, 1, 2, 3)
     play.send(2, wire.ACK, E1 + 1)
@@ -153,6 +159,24 @@ def acked_epoch_before_current(play: Play) -> None:
     play.send(2, wire.ACK, E1)
 
 
+def acked_ahead_of_newleader(play: Play) -> None:
+    play.send(1, wire.PROPOSAL, E1 + 1)
+    play.write(E1 + 1, 1, 2)
+    play.send(2, wire.ACK, E1 + 1)
+
+
+def committed_with_a_hole(play: Play) -> None:
+    play.send(1, wire.DIFF, 0)
+    play.send(1, wire.PROPOSAL, E1 + 1)
+    play.follow(2)
+    play.write(E1 + 1, 1, 2)
+    for zxid in (E1 + 2, E1 + 3):
+        play.send(1, wire.PROPOSAL, zxid)
+        play.write(zxid, 1, 2)
+    play.send(1, wire.COMMIT, E1 + 1)
+    play.send(1, wire.COMMIT, E1 + 3)
+
+
 def acked_what_was_not_proposed(play: Play) -> None:
     play.send(1, wire.PROPOSAL, E1 + 1)
     play.write(E1 + 1, 1, 2)
@@ -212,8 +236,10 @@ def epoch_lost(play: Play) -> None:
         (truncated_after_commit, "I-8"),
         (other_history, "I-10"),
         (acked_what_was_not_proposed, "I-12"),
+        (acked_ahead_of_newleader, "I-12"),
         (proposed_with_a_hole, "I-13"),
         (committed_what_was_not_proposed, "I-14"),
+        (committed_with_a_hole, "I-14"),
         (committed_without_a_quorum, "durability"),
         (commit_sent_without_a_quorum, "durability"),
         (observer_counts_as_voter, "durability"),
@@ -230,6 +256,17 @@ def epoch_lost(play: Play) -> None:
 def test_what_must_not_happen_is_found(act: Callable[[Play], None], name: str) -> None:
     with pytest.raises(Violation, match=f"^{name}:"):
         act(Play())
+
+
+def test_what_a_quorum_keeps_may_be_truncated_elsewhere() -> None:
+    """A plan to truncate what is outstanding may be carried out after the others have committed it."""
+    play = Play()
+    play.write(E1 + 1, 1, 2, 3)
+    play.apply(E1 + 1, 1)
+    play.ledger.on_truncated(3, 0)
+    play.write(E1 + 1, 3)
+    play.apply(E1 + 1, 3)
+    assert play.committed == [E1 + 1]
 
 
 def test_what_was_not_durable_may_be_lost() -> None:

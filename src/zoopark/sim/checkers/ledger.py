@@ -140,13 +140,17 @@ class Ledger:
         self.mirrors[sid].log_up_to(zxid)
 
     def on_truncated(self, sid: int, zxid: int) -> None:
-        """A member forgot everything after `zxid`."""
+        """A member forgot everything after `zxid`.
+
+        What the others have committed since the leader made that plan may be among it, as long as a quorum keeps it:
+        the leader does not count what this member had acknowledged before, and sends it again.
+        """
         mirror = self.mirrors[sid]
         if zxid < mirror.start[0]:
             mirror.restart_at(zxid, self._chain(zxid))
         mirror.applied_zxid = min(mirror.applied_zxid, zxid)
         for gone in mirror.cut(zxid):
-            if gone in self.committed:
+            if gone in self.committed and not self._is_durable(gone):
                 raise Violation(f"I-8: member {sid} truncates the committed {gone:#x}")
 
     def on_snapshot(self, sid: int, zxid: int) -> None:
@@ -263,9 +267,15 @@ class Ledger:
             self.on_committed(new, self.txn_of[new])
 
     def _check_durable(self, zxid: int, who: str) -> None:
-        holders = [sid for sid in self.voters if self.mirrors[sid].holds(zxid)]
-        if not self.has_quorum(holders):
-            raise Violation(f"durability: {who} {zxid:#x}, which only the disks of {holders} hold")
+        if not self._is_durable(zxid):
+            raise Violation(f"durability: {who} {zxid:#x}, which only the disks of {self._holders(zxid)} hold")
+
+    def _is_durable(self, zxid: int) -> bool:
+        return self.has_quorum(self._holders(zxid))
+
+    def _holders(self, zxid: int) -> list[int]:
+        """The voters whose disks hold the history up to `zxid` for certain."""
+        return [sid for sid in self.voters if self.mirrors[sid].holds(zxid)]
 
     def _check_ack(self, sid: int, link: int, zxid: int) -> None:
         """Durable before acknowledged; on NEWLEADER the history, then the epoch, then the acknowledgement."""
