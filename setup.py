@@ -10,11 +10,14 @@ from typing import Final
 from setuptools import Extension, setup
 
 HOT_MODULES: Final = (
+    "host/listener.py",
     "jute/buffer.py",
     "jute/proto.py",
     "jute/stat.py",
     "jute/txn.py",
     "log/txnlog.py",
+    "server/applier.py",
+    "server/clients.py",
     "server/connection.py",
     "server/member.py",
     "server/metrics.py",

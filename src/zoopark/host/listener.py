@@ -19,8 +19,8 @@ MAX_UNSENT_BYTES: Final = 64 << 20
 
 
 @final
-class ClientLink(asyncio.Protocol):
-    """One accepted socket."""
+class ClientLink:
+    """One accepted socket; does what asyncio.Protocol asks for without being one, so that it can be compiled."""
 
     __slots__ = ("connection", "is_choked", "is_paused", "server", "transport")
 
@@ -66,6 +66,9 @@ class ClientLink(asyncio.Protocol):
             self.server.paused.pop(self, None)
             self.server.member.on_disconnect(self.connection)
             self.connection = None
+
+    def eof_received(self) -> None:
+        """The client says no more; the loop closes the socket then."""
 
     def pause_writing(self) -> None:
         self.is_choked = True

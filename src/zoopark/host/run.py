@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from random import Random
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from zoopark.errors import StorageError, ZooparkError
 from zoopark.host.listener import ClientLink
@@ -384,7 +384,7 @@ async def _serve(
     try:
         for sock in sockets:
             try:
-                listeners.append(await loop.create_server(lambda: ClientLink(server), sock=sock, backlog=backlog))
+                listeners.append(await loop.create_server(lambda: _link_to(server), sock=sock, backlog=backlog))
             except OSError as error:
                 raise in_use(sock, error) from error
             host, port = sock.getsockname()[:2]
@@ -403,6 +403,10 @@ async def _serve(
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_IGN)  # it is stopping already
     return server.exit_code
+
+
+def _link_to(server: Server) -> asyncio.Protocol:
+    return cast(asyncio.Protocol, ClientLink(server))
 
 
 def _check(config: Config) -> None:
