@@ -120,6 +120,9 @@ class Run:
             if self.world.now_us >= until_us:
                 raise Violation(f"liveness: not every member serves {REST_US // SECOND} s after all is well")
             self.world.run(1 << 30, self.world.now_us + LOOK_US)
+        for sid, machine in self.ensemble.machines.items():
+            tree = machine.member.tree
+            self.ensemble.truth.check_sessions(sid, tree.sessions, tree.ephemerals)
 
     def _search(self) -> None:
         """Every znode's history, as clients saw it, must be that of one znode."""

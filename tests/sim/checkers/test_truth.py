@@ -127,3 +127,24 @@ def test_what_no_server_may_commit_is_found(act: object) -> None:
     assert callable(act)
     with pytest.raises(Violation):
         act(Told())
+
+
+@pytest.mark.parametrize(
+    ("sessions", "owners", "word"),
+    [
+        ((), (), "open and unknown"),
+        ((SESSION, SESSION + 1), (), "closed and known"),
+        ((SESSION,), (SESSION + 1,), "keeps some"),
+    ],
+)
+def test_a_member_at_rest_knows_the_sessions_that_are_open(
+    sessions: tuple[int, ...], owners: tuple[int, ...], word: str
+) -> None:
+    """ZOOKEEPER-3144: whoever comes back with another session table leaves ephemerals without an owner."""
+    told = Told()
+    told.tell(txns.CREATE_SESSION, I32.pack(1000))
+    told.tell(txns.CREATE_SESSION, I32.pack(1000), SESSION + 1)
+    told.tell(txns.CLOSE_SESSION, txns.encode_close_session([]), SESSION + 1)
+    told.truth.check_sessions(1, [SESSION], [SESSION])
+    with pytest.raises(Violation, match=word):
+        told.truth.check_sessions(1, sessions, owners)

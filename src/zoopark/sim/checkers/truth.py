@@ -5,6 +5,7 @@ client is told names the zxid at which it was true, so each answer can be compar
 """
 
 from bisect import bisect_right
+from collections.abc import Collection
 from typing import Final, TypeAlias, final
 
 from zoopark.jute import txn as txns
@@ -90,6 +91,21 @@ class Truth:
     def is_closed(self, session_id: int, zxid: int) -> bool:
         """Whether a session was closed at or before `zxid`."""
         return 0 < self.sessions.get(session_id, 0) <= zxid
+
+    def check_sessions(self, sid: int, sessions: Collection[int], owners: Collection[int]) -> None:
+        """A member that has applied everything knows the sessions that are open, and no ephemeral without its session.
+
+        Args:
+            sid: the member.
+            sessions: the ids that it knows.
+            owners: the sessions that its ephemerals belong to.
+        """
+        opened = {session_id for session_id, closed in self.sessions.items() if not closed}
+        for session_id in sorted(opened.symmetric_difference(sessions)):
+            there = "is open and unknown to" if session_id in opened else "is closed and known to"
+            raise Violation(f"session: {session_id:#x} {there} member {sid}")
+        for session_id in sorted(set(owners) - opened):
+            raise Violation(f"ephemeral: member {sid} keeps some of session {session_id:#x}, which is closed")
 
     def paths(self) -> list[bytes]:
         """Every path that was ever written, sorted."""
