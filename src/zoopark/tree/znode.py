@@ -3,10 +3,13 @@
 from typing import final
 from zlib import crc32
 
+from mypy_extensions import mypyc_attr
+
 from zoopark.tree.acl import Acl
 
 
 @final
+@mypyc_attr(acyclic=True)  # compiled, the garbage collector does not look at a million of them
 class Znode:
     """The state of one znode.
 
