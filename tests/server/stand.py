@@ -6,7 +6,7 @@ which shares no line with the one under test.
 
 from collections.abc import Mapping
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from tests.compat import requests as ask
 from tests.compat import wire
@@ -47,13 +47,21 @@ class Reply:
         return kind, (reader.buf() or b"").decode()
 
 
+class Place(Protocol):
+    """Where a client is: a stand, or an ensemble."""
+
+    now: Now
+
+    def settle(self) -> None: ...
+
+
 class Peer:
     """The client's end of one connection; `frames` gathers what came, `why` is set once the server hung up.
 
     `is_greeted` and `session_id` are for those who read the answer to the greeting.
     """
 
-    def __init__(self, stand: "Stand", connection: Connection) -> None:
+    def __init__(self, stand: Place, connection: Connection) -> None:
         self.stand = stand
         self.connection = connection
         self.frames: list[bytes] = []

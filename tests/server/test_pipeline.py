@@ -52,3 +52,42 @@ def test_a_record_that_cannot_be_read_never_enters() -> None:
     pipeline = pipeline_with(0)
     assert not pipeline.submit(ME, 1, 1, wire.DELETE, b"", NOW)
     assert (pipeline.take_entries(), pipeline.take_logged(99)) == ([], [])
+
+
+def test_a_sync_of_one_server_alone_waits_for_nobody() -> None:
+    pipeline = pipeline_with(1)
+    assert not pipeline.sync(ME, 1, 1, b"", NOW)
+    pipeline.is_replicated = True
+    assert pipeline.sync(ME, 1, 1, b"", NOW)
+    assert pipeline.syncs[0][0] == 1
+
+
+def test_a_relay_takes_everything() -> None:
+    taken: list[tuple[int, int]] = []
+
+    def relay(requester: Requester, connection: int, xid: int, op: int, body: bytes, now: Now) -> bool:
+        taken.append((xid, op))
+        return True
+
+    pipeline = pipeline_with(0)
+    pipeline.relay = relay
+    assert pipeline.submit(ME, 1, 5, wire.DELETE, b"", NOW) and pipeline.sync(ME, 1, 6, b"", NOW)
+    assert (taken, pipeline.take_entries()) == ([(5, wire.DELETE), (6, wire.SYNC)], [])
+
+
+def test_what_waits_for_somebody_else_has_a_ticket() -> None:
+    pipeline = pipeline_with(0)
+    pipeline.hold(1, 5, wire.DELETE, b"key", NOW)
+    pipeline.hold_sync(1, 6, b"", NOW)
+    pipeline.hold(1, 7, wire.DELETE, b"key", NOW)
+    assert [pending[0] for pending in pipeline.pending] == [1, 2]
+    assert pipeline.syncs[0][0] == 1
+    assert pipeline.pending_bytes == 6
+
+
+def test_dropping_forgets_everything() -> None:
+    pipeline = pipeline_with(3)
+    pipeline.hold_sync(1, 6, b"", NOW)
+    pipeline.drop()
+    assert (pipeline.take_entries(), pipeline.pending_bytes, list(pipeline.syncs)) == ([], 0, [])
+    assert pipeline.take_logged(99) == []

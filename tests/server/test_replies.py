@@ -4,12 +4,12 @@ import struct
 
 import pytest
 
-from zoopark.errors import NO_NODE, OK
+from zoopark.errors import NO_NODE, OK, SESSION_MOVED
 from zoopark.jute import proto, txn
 from zoopark.jute.stat import new_stat
-from zoopark.server.replies import body_of
+from zoopark.server.replies import body_of, is_moved
 from zoopark.tree.owners import OwnerKinds
-from zoopark.tree.tree import Part, Tree
+from zoopark.tree.tree import Outcome, Part, Tree
 from zoopark.tree.znode import Znode
 
 TREE = Tree(OwnerKinds(is_extended=False))
@@ -57,3 +57,18 @@ def test_each_part_of_a_multi_has_its_header_and_body(part: Part, expected: byte
     """All creates but the oldest answer as create2, whatever they were."""
     end = struct.pack(">i?i", -1, True, -1)
     assert body_of(TREE, proto.MULTI, (OK, b"", None, [part])) == expected + end
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        ((OK, b"", None, None), False),
+        ((NO_NODE, b"", None, None), False),
+        ((SESSION_MOVED, b"", None, None), True),
+        ((OK, b"", None, [(txn.ERROR, OK, b"", b""), (txn.ERROR, SESSION_MOVED, b"", b"")]), True),
+        ((OK, b"", None, [(txn.CREATE, OK, b"/a", b"")]), False),
+    ],
+)
+def test_who_has_moved_is_told_nothing(outcome: Outcome, expected: bool) -> None:
+    """Also where a leader of ZooKeeper finds it out in the middle of a multi."""
+    assert is_moved(outcome) == expected

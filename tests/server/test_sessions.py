@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoopark.server.sessions import SessionTracker, first_session_id
+from zoopark.server.sessions import UNHEARD, SessionTracker, first_session_id
 
 TICK_MS = 2_000
 
@@ -114,3 +114,17 @@ def test_the_first_id_tells_server_and_time(server_id: int, wall_ms: int, expect
 def test_a_later_start_makes_later_ids() -> None:
     """65,536 sessions may be made in each ms before ids of two starts could meet."""
     assert first_session_id(1, 1_001) - first_session_id(1, 1_000) == 1 << 16
+
+
+def test_a_restart_knows_exactly_what_it_is_told() -> None:
+    """A new leader gives every session its whole timeout; a learner lets none expire."""
+    tracker = _tracker()
+    tracker.add(1, 4_000, 0)
+    tracker.restart({2: 4_000}, 10_000, is_expiring=True)
+    assert list(tracker.by_id) == [2]
+    assert tracker.take_expired(15_999) == []
+    assert [session.session_id for session in tracker.take_expired(16_000)] == [2]
+    tracker.restart({3: 4_000}, UNHEARD, is_expiring=False)
+    tracker.add(4, 4_000, 0)
+    assert (tracker.deadline(), tracker.take_expired(1 << 40)) == (None, [])
+    assert list(tracker.by_id) == [3, 4]

@@ -12,7 +12,14 @@ from tests.log.samples import golden
 from tests.properties.moves import HISTORIES, SESSIONS, Move
 from tests.properties.workshop import KINDS, Workshop, digest_from_scratch, state_of
 from zoopark.errors import CorruptSnapshot
-from zoopark.tree.snapshot import CHUNK_BYTES, read_snapshot, write_snapshot
+from zoopark.tree.snapshot import (
+    CHUNK_BYTES,
+    STREAM_END,
+    read_snapshot,
+    read_stream,
+    write_snapshot,
+    write_stream,
+)
 from zoopark.tree.tree import Tree
 
 SEAL_BYTES = 13
@@ -192,3 +199,22 @@ def test_nodes_that_cannot_be(name: str) -> None:
 def test_another_kind_of_file(header: bytes) -> None:
     with pytest.raises(CorruptSnapshot):
         read(header + written(furnished())[8:])
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1 << 20])
+def test_the_stream_between_servers_makes_the_same_tree(piece_bytes: int) -> None:
+    tree, data = furnished(), b"".join(write_stream(furnished()))
+    twin = Tree(KINDS)
+    read_stream(twin, [data[at : at + piece_bytes] for at in range(0, len(data), piece_bytes)])
+    twin.last_zxid = tree.last_zxid
+    assert state_of(twin) == state_of(tree)
+    assert twin.digest == tree.digest
+    assert data.endswith(b"\x00\x00\x00\x01/\x00\x00\x00\x0aBenWasHere")
+    assert written(tree)[16:].startswith(data[: -len(STREAM_END)])
+
+
+def test_a_stream_that_is_cut_or_goes_on_is_refused() -> None:
+    data = b"".join(write_stream(furnished()))
+    for wrong in (*(data[:end] for end in range(len(data))), data + b"x", data[:-1] + b"x"):
+        with pytest.raises(CorruptSnapshot):
+            read_stream(Tree(KINDS), [wrong])

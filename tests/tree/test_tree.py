@@ -7,12 +7,12 @@ import pytest
 
 from tests.compat import requests as ask
 from tests.compat import wire
-from tests.properties.workshop import KINDS, START_MS, Workshop
+from tests.properties.workshop import KINDS, START_MS, Workshop, state_of
 from zoopark import errors
 from zoopark.errors import Malformed
 from zoopark.jute import txn as txns
 from zoopark.tree.owners import OwnerKinds
-from zoopark.tree.tree import Tree, pack_children
+from zoopark.tree.tree import Tree, adopt, pack_children
 
 ME = 7
 Fields = dict[str, int]
@@ -259,3 +259,13 @@ def test_a_ttl_reads_as_a_session_where_extended_types_are_off() -> None:
     other.load_node(b"/a", tree.nodes[b"/a"])
     assert (list(tree.ttls), list(other.ttls)) == ([b"/a"], [])
     assert list(other.ephemerals.values()) == [{b"/a": None}]
+
+
+def test_a_tree_that_is_adopted_is_the_same_under_the_old_name() -> None:
+    """Who holds the tree and watches it goes on with what was loaded."""
+    shop, other = watched(), shop_with(ask.create("/new"), ask.create("/e", flags=1))
+    tree = shop.tree
+    adopt(tree, other.tree)
+    assert state_of(tree) == state_of(other.tree)
+    assert (tree.last_zxid, tree.digest, tree.fired) == (other.tree.last_zxid, other.tree.digest, [])
+    assert tree.watches.n_watches() > 0

@@ -3,7 +3,8 @@
     NEW ── four-letter word ──────────────────────────> CLOSING
      │
      ├── ConnectRequest, new session ──> OPENING ── createSession applied ──> OPEN
-     └── ConnectRequest, old session ───────────────────────────────────────> OPEN
+     ├── ConnectRequest, old session ───────────────────────────────────────> OPEN
+     └── the same on a learner ───────> OPENING ── the leader confirms it ──> OPEN
     any ── closeSession, expiry, a bad frame, a refused session ──> CLOSING
 
 Replies leave in the order of their requests: a read behind a write that is not applied yet waits with the count of
@@ -27,8 +28,8 @@ from zoopark.server.handshake import begin_session, read_opening
 from zoopark.server.parts import Parts
 from zoopark.server.prepare import Requester
 from zoopark.server.reads import THROTTLED, UNREADABLE
-from zoopark.server.replies import body_of
-from zoopark.server.sessions import Session
+from zoopark.server.replies import body_of, is_moved
+from zoopark.server.sessions import OWN, Session
 from zoopark.server.tally import Tally
 from zoopark.server.throttles import GO_ON, INCOMPLETE, NOT_STALLED, REFUSED, STALLED, TOO_MANY, why_closed
 from zoopark.server.traffic import Traffic
@@ -204,7 +205,7 @@ class Connection:
         return True
 
     def on_outcome(self, xid: int, op: int, outcome: Outcome, now: Now) -> None:
-        """A write of this connection is applied, the first one that was not finished."""
+        """A write of this connection is applied, or a sync finished, the first one that was not."""
         self.finished += 1
         if self.state == CLOSING:
             return
@@ -221,6 +222,9 @@ class Connection:
             return
         if err != errors.OK:
             self.last_op = 0
+        if (err != errors.OK or op == proto.MULTI) and is_moved(outcome):
+            self.close("its session has moved to another server")
+            return
         body = body_of(self.parts.tree, op, outcome)
         self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err))
         self.out.append(body)
@@ -293,36 +297,21 @@ class Connection:
             if opening.request is None:
                 self.close(opening.problem)
             else:
-                self._connect(opening.request, now)
-
-    def _connect(self, request: proto.ConnectRequest, now: Now) -> None:
-        begun = begin_session(self.parts, request, now)
-        self.timeout_ms, self.has_read_only = begun.timeout_ms, request.has_read_only
-        if begun.is_new:
-            self.state = OPENING
-            self.requester = Requester(self.parts.sessions.new_id(), self.identities)
-            self.accepted += 1
-            body = I32.pack(self.timeout_ms)
-            self.parts.pipeline.submit(self.requester, self.connection_id, 0, proto.CREATE_SESSION, body, now)
-            return
-        self.tally.notified(begun.session is not None or begun.refusal != b"", 0)
-        if begun.session is not None:
-            self._open(begun.session, now)
-            return
-        if begun.refusal:
-            self.out.append(begun.refusal)
-        self.close(begun.why)
+                _connect(self, opening.request, now)
 
     def _on_session_created(self, now: Now) -> None:
         session = self.parts.sessions.by_id.get(self.requester.session_id)
         if self.state == OPENING and session is not None and not session.is_closing:
             self.last_op, self.last_xid, self.last_zxid = proto.CREATE_SESSION, 0, self.parts.tree.last_zxid
-            self._open(session, now)
+            self.open(session, now)
 
-    def _open(self, session: Session, now: Now) -> None:
+    def open(self, session: Session, now: Now) -> None:
+        """This connection speaks for the session from now on."""
         self.state = OPEN
         self.session = session
         session.connection = self.connection_id
+        session.owner = OWN
+        session.heard_ms = now.mono_ms
         self.requester = Requester(session.session_id, self.identities)
         password = proto.password_of(session.session_id)
         self.out.append(
@@ -435,6 +424,8 @@ class Connection:
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
+        elif op == proto.SYNC and self.parts.pipeline.sync(self.requester, self.connection_id, xid, body, now):
+            self.accepted += 1
         elif op in _WRITES:
             if self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now):
                 self.accepted += 1
@@ -489,6 +480,31 @@ class Connection:
         self.out.append(proto.encode_reply(xid, zxid, err, body))
         if len(body) > LARGE_ANSWER_BYTES:
             self.out_bytes += len(body)
+
+
+def _connect(connection: Connection, request: proto.ConnectRequest, now: Now) -> None:
+    begun = begin_session(connection.parts, request, now)
+    connection.timeout_ms, connection.has_read_only = begun.timeout_ms, request.has_read_only
+    if begun.is_new:
+        connection.state = OPENING
+        connection.requester = Requester(connection.parts.sessions.new_id(), connection.identities)
+        connection.accepted += 1
+        body = I32.pack(connection.timeout_ms)
+        connection.parts.pipeline.submit(
+            connection.requester, connection.connection_id, 0, proto.CREATE_SESSION, body, now
+        )
+        return
+    if begun.is_asked:
+        connection.state = OPENING
+        connection.parts.ask_leader(request.session_id, connection.timeout_ms, connection.connection_id, now)
+        return
+    connection.tally.notified(begun.session is not None or begun.refusal != b"", 0)
+    if begun.session is not None:
+        connection.open(begun.session, now)
+        return
+    if begun.refusal:
+        connection.out.append(begun.refusal)
+    connection.close(begun.why)
 
 
 def _last_of(chunk: bytes, end: int) -> tuple[int, int]:

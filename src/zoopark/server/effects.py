@@ -1,23 +1,16 @@
-"""What a member asks its host to do, in the order in which it must be done."""
+"""What a member asks its host to do, in the order in which it must be done.
+
+A member of an ensemble also gives what `zoopark.zab.effects` describes, but for what it carries out itself. `Append`
+and `Note` are the same for all.
+"""
 
 from typing import final
 
 from zoopark.record import Effect
 from zoopark.server.connection import Connection
-
-
-@final
-class Append(Effect):
-    """Make transactions durable, then call `on_logged` with the last zxid.
-
-    `entries` holds (zxid, transaction) in order, at least one.
-    """
-
-    __slots__ = ("entries", "zxid")
-
-    def __init__(self, entries: list[tuple[int, bytes]], zxid: int) -> None:
-        self.entries = entries
-        self.zxid = zxid
+from zoopark.tree.tree import Tree
+from zoopark.zab.effects import Append as Append
+from zoopark.zab.effects import Note as Note
 
 
 @final
@@ -62,10 +55,15 @@ class Purge(Effect):
 
 
 @final
-class Note(Effect):
-    """One line for the server's log."""
+class SaveSnapshot(Effect):
+    """Make `tree`, which came from the leader and stands at `zxid`, the database.
 
-    __slots__ = ("text",)
+    Write it as a snapshot, durably; nothing that was logged or saved before may be loaded again. Then call
+    `on_snapshot_saved(zxid)`. Nobody changes the tree before that.
+    """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    __slots__ = ("tree", "zxid")
+
+    def __init__(self, zxid: int, tree: Tree) -> None:
+        self.zxid = zxid
+        self.tree = tree

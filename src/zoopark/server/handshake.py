@@ -22,6 +22,8 @@ from zoopark.server.sessions import Session
 WORDS: Final = frozenset(
     b"conf cons crst dirs dump envi gtmk hash isro mntr ruok srst srvr stat stmk wchc wchp wchs".split()
 ) | {b"\xff\xf4\xff\xfd"}
+NOT_SERVING: Final = "this server is not serving: it has no leader yet, or has lost it"
+TAKEN_OVER: Final = "its session was taken over by another connection"
 
 
 @final
@@ -65,16 +67,18 @@ def read_opening(chunk: bytes, limit: int) -> Opening:
 class Begun:
     """What became of a ConnectRequest.
 
-    `is_new` asks for a session to be created with `timeout_ms`; `session` is an old one that was taken over. Otherwise
-    the connection is to be closed for the reason `why`, after `refusal` was sent.
+    `is_new` asks for a session to be created with `timeout_ms`; `session` is an old one that was taken over; `is_asked`
+    tells that the leader must confirm it. Otherwise the connection is to be closed for the reason `why`, after
+    `refusal` was sent.
     """
 
-    __slots__ = ("is_new", "refusal", "session", "timeout_ms", "why")
+    __slots__ = ("is_asked", "is_new", "refusal", "session", "timeout_ms", "why")
 
     def __init__(self, timeout_ms: int, why: str = "") -> None:
         self.timeout_ms = timeout_ms
         self.why = why
         self.is_new = False
+        self.is_asked = False
         self.session: Session | None = None
         self.refusal = b""
 
@@ -82,6 +86,8 @@ class Begun:
 def begin_session(parts: Parts, request: ConnectRequest, now: Now) -> Begun:
     """Decide on a ConnectRequest, in ZooKeeper's order: throttle, zxid, timeout, then the session."""
     config = parts.config
+    if not parts.is_serving:
+        return Begun(0, NOT_SERVING)
     if not parts.admission.admits(request.session_id != 0, now.mono_ms):
         return Begun(0, "no token is left (connection_throttle_tokens)")
     parts.metrics.connection_requests += 1
@@ -91,23 +97,34 @@ def begin_session(parts: Parts, request: ConnectRequest, now: Now) -> Begun:
     if request.session_id == 0:
         begun.is_new = True
         return begun
-    begun.session = _take_over(parts, request, begun.timeout_ms, now)
-    if begun.session is None:
+    if parts.ask is not None:
+        _close_former(parts, parts.sessions.by_id.get(request.session_id))
+        begun.is_asked = request.password == password_of(request.session_id)
+    else:
+        begun.session = _take_over(parts, request, begun.timeout_ms, now)
+    if begun.session is None and not begun.is_asked:
         begun.why = f"session {request.session_id:#x} is not open, or the password is wrong"
-        begun.refusal = encode_connect_response(0, 0, bytes(PASSWORD_BYTES), request.has_read_only)
+        begun.refusal = refusal_of(request.has_read_only)
     return begun
 
 
-def _take_over(parts: Parts, request: ConnectRequest, timeout_ms: int, now: Now) -> Session | None:
-    """The open session that a client asks for, heard of now; None if there is none or the password is wrong.
+def refusal_of(has_read_only: bool) -> bytes:
+    """The answer to somebody whose session is not open."""
+    return encode_connect_response(0, 0, bytes(PASSWORD_BYTES), has_read_only)
 
-    The connection it had is closed even if the password is wrong, as ZooKeeper does.
-    """
+
+def _close_former(parts: Parts, session: Session | None) -> None:
+    """The connection that a session had on this server ends, as ZooKeeper does it: even if the password is wrong."""
     parts.metrics.sessions_renewed += 1
-    session = parts.sessions.by_id.get(request.session_id)
     if session is not None and session.connection:
-        parts.to_close.append((session.connection, "its session was taken over by another connection"))
+        parts.to_close.append((session.connection, TAKEN_OVER))
         session.connection = 0
+
+
+def _take_over(parts: Parts, request: ConnectRequest, timeout_ms: int, now: Now) -> Session | None:
+    """The open session that a client asks for, heard of now; None if there is none or the password is wrong."""
+    session = parts.sessions.by_id.get(request.session_id)
+    _close_former(parts, session)
     if session is None or session.is_closing or request.password != password_of(request.session_id):
         return None
     session.timeout_ms = timeout_ms

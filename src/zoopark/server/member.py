@@ -6,7 +6,7 @@
     take() -> effects, deadline()                    what the host is to do, and when to come back
 
 A standalone server commits what it has logged. The member routes and holds no policy: validation is in `prepare`,
-order in `pipeline`, connections in `clients`, what is applied in `applier`, expiry in `sessions`, reaping in `reaper`.
+order in `pipeline`, connections in `clients`, what is applied in `applier`, expiry and reaping in `housekeeping`.
 A member of an ensemble is `ensemble.EnsembleMember`, composed of the same parts.
 What it must never do: block, look at a clock, or let a reply leave before its transaction is logged and applied.
 """
@@ -15,17 +15,16 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, final
 
-from zoopark.jute import proto
 from zoopark.record import Effect, Now
 from zoopark.server.applier import Applier
 from zoopark.server.clients import Clients
 from zoopark.server.config import Config
 from zoopark.server.connection import Connection
 from zoopark.server.effects import Append, Purge, TakeSnapshot
+from zoopark.server.housekeeping import Housekeeping
 from zoopark.server.metrics import Metrics, Survey, nothing_known
 from zoopark.server.pipeline import Pipeline
-from zoopark.server.prepare import Preparer, Requester
-from zoopark.server.reaper import Reaper
+from zoopark.server.prepare import Preparer
 from zoopark.server.sessions import SessionTracker, first_session_id
 from zoopark.server.snapshots import SnapshotSchedule
 from zoopark.tree.tree import Tree
@@ -56,7 +55,6 @@ class Member:
         self.sessions = SessionTracker(config.tick_time_ms, first_session_id(STANDALONE_SERVER_ID, now.wall_ms))
         self.preparer = Preparer(config, tree, self.sessions, tree.last_zxid)
         self.pipeline = Pipeline(self.preparer)
-        self.reaper = Reaper(config, tree, now)
         self.metrics = Metrics(now, survey)
         self.clients = Clients(config, tree, self.pipeline, self.metrics, random, now)
         self.connections, self.parts = self.clients.connections, self.clients.parts
@@ -65,7 +63,7 @@ class Member:
         self._purge_ms = now.mono_ms  # at the start, as ZooKeeper: one that restarts every night purges too
         for session_id, timeout_ms in tree.sessions.items():
             self.sessions.add(session_id, timeout_ms, now.mono_ms)
-        self._close_orphans(now)
+        self.housekeeping = Housekeeping(self.pipeline, self.clients, now)
 
     @property
     def logged_since_snapshot(self) -> int:
@@ -111,12 +109,7 @@ class Member:
 
     def on_timeout(self, now: Now) -> None:
         """`deadline` has come."""
-        for session in self.sessions.take_expired(now.mono_ms):
-            self.metrics.sessions_expired += 1
-            self.clients.note(f"session {session.session_id:#x} expired, timeout {session.timeout_ms} ms")
-            self._submit(session.session_id, proto.CLOSE_SESSION, b"", now)
-        for path in self.reaper.take_due(now):
-            self._submit(0, proto.DELETE_CONTAINER, len(path).to_bytes(4, "big") + path, now)
+        self.housekeeping.on_timeout(now)
         self.clients.close_silent(now)
         if self.config.purge_interval_hours > 0 and now.mono_ms >= self._purge_ms:
             self._purge_ms = now.mono_ms + self.config.purge_interval_hours * HOUR_MS
@@ -124,7 +117,7 @@ class Member:
 
     def deadline(self) -> int | None:
         """When to call on_timeout at the latest, on the monotonic clock; None for never."""
-        times = [self.sessions.deadline(), self.reaper.deadline(), self.clients.deadline()]
+        times = [self.housekeeping.deadline(), self.clients.deadline()]
         if self.config.purge_interval_hours > 0:
             times.append(self._purge_ms)
         return min((time for time in times if time is not None), default=None)
@@ -149,12 +142,3 @@ class Member:
         """Note that a snapshot begins now; the effect that asks for it."""
         self.snapshots.begin()
         return TakeSnapshot(self.tree.last_zxid)
-
-    def _submit(self, session_id: int, op: int, body: bytes, now: Now) -> None:
-        self.pipeline.submit(Requester(session_id, []), 0, 0, op, body, now)
-
-    def _close_orphans(self, now: Now) -> None:
-        """Close the sessions that own ephemerals and are not known, as a server that crashed may leave them."""
-        for session_id in [owner for owner in self.tree.ephemerals if owner not in self.tree.sessions]:
-            self.clients.note(f"session {session_id:#x} owns ephemerals and is unknown: closing it")
-            self._submit(session_id, proto.CLOSE_SESSION, b"", now)

@@ -101,6 +101,28 @@ class Summary:
 
 
 @final
+class Sizes:
+    """The last, the least and the largest of some sizes in bytes, -1 before there was one."""
+
+    __slots__ = ("last", "least", "most")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.last = self.least = self.most = -1
+
+    def add(self, size: int) -> None:
+        self.last = size
+        self.least = size if self.least < 0 else min(self.least, size)
+        self.most = max(self.most, size)
+
+    def text(self) -> str:
+        """As `srvr` shows them."""
+        return f"{self.last}/{self.least}/{self.most}"
+
+
+@final
 class Latencies:
     """A summary of latencies in ms, and a histogram for its percentiles: each is at most one bucket too high.
 
@@ -162,6 +184,7 @@ class Metrics:
     Attributes:
         received: packets; `sent_other` packets sent that answer no request of a session.
         reads, updates: latencies of replies to reads, and of transactions from their requests to their replies.
+        proposals: the sizes of transactions that a leader proposed.
         drop_probability: of the connection throttle; `reset` leaves it alone.
         digests: (zxid, tree digest) at every DIGEST_INTERVAL-th zxid, the last DIGESTS_KEPT of them.
     """
@@ -172,6 +195,7 @@ class Metrics:
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_KEPT)
         self.reads = Latencies()
         self.updates = Latencies()
+        self.proposals = Sizes()
         self.batch_size = Summary()
         self.fsync_us = Summary(_US_PER_MS)
         self.snapshot_us = Summary(_US_PER_MS)
@@ -190,6 +214,7 @@ class Metrics:
         self.updates.reset()
         for _, summary in self._summaries():
             summary.reset()
+        self.proposals.reset()
         self._reset_counters()
 
     def on_updates(self, logged: list[Pending], now: Now) -> None:

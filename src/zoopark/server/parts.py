@@ -24,7 +24,9 @@ class Parts:
         admission: lets clients open sessions.
         say: answers a four-letter word, without its connection being known.
 
-    `to_close` gathers (connection id, why) of connections that are to be closed.
+    `to_close` gathers (connection id, why) of connections that are to be closed. `is_serving` is False while a member
+    of an ensemble may not answer clients. `ask` has a learner's leader confirm a session: (session id, timeout in ms,
+    connection id, now), then the connection is opened or refused; None where this server knows all sessions.
     """
 
     def __init__(
@@ -47,3 +49,10 @@ class Parts:
         self.say = say
         self.reads = Reads(config, tree)
         self.to_close: list[tuple[int, str]] = []
+        self.is_serving = True
+        self.ask: Callable[[int, int, int, Now], None] | None = None
+
+    def ask_leader(self, session_id: int, timeout_ms: int, connection_id: int, now: Now) -> None:
+        """Have a session confirmed; see `ask`."""
+        assert self.ask is not None, "nobody to ask"
+        self.ask(session_id, timeout_ms, connection_id, now)

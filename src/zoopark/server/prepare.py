@@ -113,6 +113,18 @@ class Preparer:
             return header + record
         return b"".join((header, record, txns.DIGEST.pack(txns.DIGEST_VERSION, self.view.digest)))
 
+    def refuse(self, requester: Requester, cxid: int, err: int, wall_ms: int) -> bytes:
+        """An error transaction for a request that is refused before it is looked at; arguments as for `prepare`."""
+        self.zxid += 1
+        self.change = None
+        return txns.HEADER.pack(requester.session_id, cxid, self.zxid, wall_ms, txns.ERROR) + I32.pack(err)
+
+    def restart(self, zxid: int) -> None:
+        """Go on behind `zxid` from the tree as it is: what was prepared and not applied never was."""
+        self.zxid = zxid
+        self.view = Overlay(self.tree)
+        self.change = None
+
     def on_applied(self, zxid: int) -> None:
         """Everything up to `zxid` is in the tree."""
         self.view.on_applied(zxid, self.zxid)

@@ -1,13 +1,16 @@
 """What a client is told of a write that was applied."""
 
-from zoopark.errors import OK
+from zoopark.errors import OK, SESSION_MOVED
 from zoopark.jute import proto, txn
 from zoopark.jute.buffer import I32, pack_buffer
 from zoopark.tree.tree import Outcome, Part, Tree
 
 
 def body_of(tree: Tree, op: int, outcome: Outcome) -> bytes:
-    """The body of the reply to a request of opcode `op`, empty for an error and where the protocol has none."""
+    """The body of the reply to a request of opcode `op`, empty for an error and where the protocol has none.
+
+    A sync's outcome holds the body in the place of the path.
+    """
     err, path, node, parts = outcome
     if err != OK:
         return b""
@@ -19,9 +22,17 @@ def body_of(tree: Tree, op: int, outcome: Outcome) -> bytes:
     if op in (proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL):
         assert node is not None
         return pack_buffer(path) + tree.wire_stat(node)
+    if op == proto.SYNC:
+        return path
     if parts is not None:
         return b"".join([_pack_part(part) for part in parts]) + proto.MULTI_END
     return b""
+
+
+def is_moved(outcome: Outcome) -> bool:
+    """Whether a write was refused because its session has moved to another server; the client is told nothing then."""
+    err, _, _, parts = outcome
+    return err == SESSION_MOVED or (parts is not None and any(part[1] == SESSION_MOVED for part in parts))
 
 
 def _pack_part(part: Part) -> bytes:

@@ -5,14 +5,26 @@ passed, so timeout … timeout + tickTime after it was last heard of. Hearing of
 bucket is looked up again when it comes due.
 """
 
-from typing import final
+from collections.abc import Mapping
+from typing import Final, final
+
+OWN: Final = -1
+"""The owner of a session whose client is connected to this server; other owners are links to learners."""
+NOBODY: Final = -2
+UNHEARD: Final = -1
+"""When a session was heard of, on a server that has not heard of it."""
 
 
 @final
 class Session:
-    """One session as its server sees it; `connection` is the id of the connection that speaks for it, 0 for none."""
+    """One session as its server sees it.
 
-    __slots__ = ("connection", "heard_ms", "is_closing", "session_id", "timeout_ms")
+    Attributes:
+        connection: the id of the connection that speaks for it here, 0 for none.
+        owner: whose requests count, in an ensemble: OWN, a link to a learner, or NOBODY as long as none was seen.
+    """
+
+    __slots__ = ("connection", "heard_ms", "is_closing", "owner", "session_id", "timeout_ms")
 
     def __init__(self, session_id: int, timeout_ms: int, now_ms: int) -> None:
         self.session_id = session_id
@@ -20,6 +32,7 @@ class Session:
         self.heard_ms = now_ms
         self.is_closing = False
         self.connection = 0
+        self.owner = NOBODY
 
 
 @final
@@ -29,6 +42,9 @@ class SessionTracker:
     Args:
         tick_ms: the width of a bucket (tickTime).
         first_id: the id of the first session made here.
+
+    Attributes:
+        is_expiring: whether sessions expire here: in an ensemble, only where the leader is.
     """
 
     def __init__(self, tick_ms: int, first_id: int) -> None:
@@ -38,6 +54,7 @@ class SessionTracker:
         self.buckets: dict[int, dict[int, Session]] = {}
         self._next_id = first_id
         self._next_due_ms: int | None = None
+        self.is_expiring = True
 
     def new_id(self) -> int:
         """An id that no session has. The most negative one is skipped: it marks containers."""
@@ -51,8 +68,21 @@ class SessionTracker:
         """Track a session, heard of now."""
         session = Session(session_id, timeout_ms, now_ms)
         self.by_id[session_id] = session
-        self._file(session)
+        if self.is_expiring:
+            self._file(session)
         return session
+
+    def restart(self, sessions: Mapping[int, int], now_ms: int, is_expiring: bool) -> None:
+        """Track exactly these sessions, timeouts by ids.
+
+        They are all heard of at `now_ms`, which is UNHEARD where somebody else lets them expire.
+        """
+        self.by_id.clear()
+        self.buckets.clear()
+        self._next_due_ms = None
+        self.is_expiring = is_expiring
+        for session_id, timeout_ms in sessions.items():
+            self.add(session_id, timeout_ms, now_ms)
 
     def remove(self, session_id: int) -> Session | None:
         """Forget a session that was closed; its bucket drops it when it comes due."""

@@ -30,6 +30,9 @@ TELNET_CLOSE: Final = b"\xff\xf4\xff\xfd"
 TRACE_MASK: Final = 306
 """What `gtmk` says before anybody sets it. It has no effect here: nothing is traced."""
 STMK_BYTES: Final = 12
+NOT_SERVING: Final = "This ZooKeeper instance is not currently serving requests\n"
+_ALWAYS: Final = (b"ruok", b"envi", b"gtmk", b"stmk", b"hash", b"isro", TELNET_CLOSE)
+"""Words that a member of an ensemble answers before it serves."""
 _MASK_64: Final = (1 << 64) - 1
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -74,6 +77,9 @@ class Words:
     Args:
         connections: all of them by their ids; the one that asks is among them and has no session.
         metrics: the numbers of this server.
+
+    Attributes:
+        mode: standalone, leader, follower or observer; empty while a member of an ensemble does not serve.
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class Words:
         self.connections = connections
         self.metrics = metrics
         self.trace_mask = TRACE_MASK
+        self.mode = "standalone"
         self._is_read_only_possible = config.properties.get("readonlymode.enabled") == "true"
         self._answers: dict[bytes, Callable[[Now], str]] = {
             b"ruok": lambda now: "imok",
@@ -105,7 +112,7 @@ class Words:
             b"dump": self._dump,
             b"envi": self._envi,
             b"dirs": self._dirs,
-            b"isro": lambda now: "rw",
+            b"isro": lambda now: "rw" if self.mode else "null",
             b"wchs": self._wchs,
             b"wchc": self._wchc,
             b"wchp": self._wchp,
@@ -121,6 +128,8 @@ class Words:
         name = "telnet close" if word == TELNET_CLOSE else word.decode("latin-1")
         if not self._is_allowed(name):
             return f"{name} is not executed because it is not in the whitelist.\n".encode()
+        if not self.mode and word not in _ALWAYS:
+            return NOT_SERVING.encode()
         if word == b"stmk":
             return self._stmk(chunk).encode()
         say = self._answers.get(word)
@@ -169,16 +178,16 @@ class Words:
             f"Connections: {len(self.connections)}\n"
             f"Outstanding: {self._n_outstanding()}\n"
             f"Zxid: {self.tree.last_zxid:#x}\n"
-            f"Mode: standalone\n"
+            f"Mode: {self.mode}\n"
             f"Node count: {self._n_nodes()}\n"
-        )
+        ) + (f"Proposal sizes last/min/max: {metrics.proposals.text()}\n" if self.mode == "leader" else "")
 
     def _stat(self, now: Now) -> str:
         clients = "".join(f" {_packets(connection)})\n" for connection in self.connections.values())
         return f"Zookeeper version: {VERSION}\nClients:\n{clients}\n{self._state()}"
 
     def _mntr(self, now: Now) -> str:
-        rows = [("version", VERSION), ("server_state", "standalone"), *self.gauges(now), *self.metrics.rows()]
+        rows = [("version", VERSION), ("server_state", self.mode), *self.gauges(now), *self.metrics.rows()]
         return "".join(f"zk_{name}\t{value}\n" for name, value in rows)
 
     def _srst(self, now: Now) -> str:

@@ -35,6 +35,7 @@ from zoopark.tree.znode import Znode
 MAGIC: Final = b"ZKSN"
 VERSION: Final = 2
 CHUNK_BYTES: Final = 1 << 18
+STREAM_END: Final = pack_buffer(b"BenWasHere")
 
 _HEADER: Final = Struct(">4siq")
 _SESSION: Final = Struct(">qi")
@@ -66,6 +67,30 @@ def write_snapshot(tree: Tree, has_digest: bool, has_last_zxid: bool) -> Iterato
     if has_last_zxid:
         yield seal.over(I64.pack(tree.last_zxid))
         yield seal.pack()
+
+
+def write_stream(tree: Tree) -> Iterator[bytes]:
+    """The tree as it follows a SNAP between servers: only sessions, ACLs, nodes and their end, then a signature.
+
+    In pieces of about CHUNK_BYTES; the tree must not change until the last one is taken.
+    """
+    yield _pack_sessions(tree) + _pack_acls(tree)
+    yield from _pack_nodes(tree)
+    yield pack_buffer(b"/") + STREAM_END
+
+
+def read_stream(tree: Tree, pieces: Iterable[bytes]) -> None:
+    """Replace the content of `tree` by what `write_stream` made; `tree.last_zxid` is left 0.
+
+    Raises CorruptSnapshot with what is wrong and at which byte.
+    """
+    source = _Source(iter(pieces))
+    try:
+        _read_tree(tree, source)
+        if source.take(len(STREAM_END)) != STREAM_END or not source.is_at_end():
+            raise CorruptSnapshot(f"no signature at byte {source.offset()}")
+    except (KeyError, struct.error, Malformed) as error:
+        raise CorruptSnapshot(f"not a snapshot at byte {source.offset()}: {error!r}") from error
 
 
 def read_snapshot(tree: Tree, pieces: Iterable[bytes]) -> tuple[int, int]:
@@ -188,16 +213,8 @@ def _read_all(tree: Tree, source: _Source) -> tuple[int, int]:
     magic, version, _ = _HEADER.unpack(source.take(_HEADER.size))
     if magic != MAGIC or version != VERSION:
         raise CorruptSnapshot(f"magic {magic!r} and version {version}, where {MAGIC!r} and {VERSION} are read")
-    tree.clear()
-    for _ in range(source.i32()):
-        session_id, timeout_ms = _SESSION.unpack(source.take(_SESSION.size))
-        tree.sessions[session_id] = timeout_ms
-    for _ in range(source.i32()):
-        tree.acls.add(source.i64(), _take_acl(source))
-    _read_nodes(tree, source)
+    _read_tree(tree, source)
     source.check_seal()
-    tree.acls.forget_unused()
-    tree.recount_quotas()
     digest = (0, 0)
     if not source.is_at_end():
         zxid, version, value = _DIGEST.unpack(source.take(_DIGEST.size))
@@ -208,6 +225,19 @@ def _read_all(tree: Tree, source: _Source) -> tuple[int, int]:
         source.i64()
         source.check_seal()
     return digest
+
+
+def _read_tree(tree: Tree, source: _Source) -> None:
+    """Sessions, ACLs and nodes, up to the end of these."""
+    tree.clear()
+    for _ in range(source.i32()):
+        session_id, timeout_ms = _SESSION.unpack(source.take(_SESSION.size))
+        tree.sessions[session_id] = timeout_ms
+    for _ in range(source.i32()):
+        tree.acls.add(source.i64(), _take_acl(source))
+    _read_nodes(tree, source)
+    tree.acls.forget_unused()
+    tree.recount_quotas()
 
 
 def _take_acl(source: _Source) -> bytes:

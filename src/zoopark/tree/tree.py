@@ -444,6 +444,15 @@ _U64: Final = Struct(">Q")
 _ZXID: Final = Struct(">q")
 
 
+def adopt(tree: Tree, other: Tree) -> None:
+    """Make `tree` what `other` is, which nobody uses any more; who holds `tree` and watches it goes on with it."""
+    tree.nodes, tree.acls, tree.sessions = other.nodes, other.acls, other.sessions
+    tree.ephemerals, tree.containers, tree.ttls = other.ephemerals, other.containers, other.ttls
+    tree.quotas, tree.answers = other.quotas, {}
+    tree.last_zxid, tree.digest, tree.data_bytes = other.last_zxid, other.digest, other.data_bytes
+    tree.fired.clear()
+
+
 def pack_children(node: Znode) -> bytes:
     """The vector of a node's children's names."""
     children = node.children
