@@ -191,11 +191,14 @@ class Ensemble:
         """Whether the others keep everything that is committed or promised if this member forgets all it knows.
 
         Each quorum that it may be part of afterwards must have another voter that knows: so fewer of the others than
-        a quorum without it may be ignorant.
+        a quorum without it may be ignorant. Nor may it have made durable more than is committed: an acknowledgement
+        of that may still be under way, and would count for a disk that has forgotten it.
         """
         mirrors = self.ledger.mirrors
         if sid not in self.voters:
             return True
+        if mirrors[sid].durable_zxid() > self.ledger.committed_zxid:
+            return False
         accepted = max(mirrors[voter].accepted_epoch for voter in self.voters)
         ignorant = [
             voter
