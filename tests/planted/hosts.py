@@ -9,7 +9,7 @@ from zoopark.jute.buffer import Reader, pack_buffer
 from zoopark.log.logreader import read_from, truncate
 from zoopark.record import Now
 from zoopark.server.effects import TakeSnapshot
-from zoopark.server.recovery import log_directory
+from zoopark.server.recovery import log_directory, snapshot_directory
 from zoopark.tree.tree import Tree
 
 Self = Any
@@ -31,6 +31,19 @@ def snapshot_of_the_uncommitted(parts: Parts) -> None:
 
     parts.bare.build_bare = save_at_start
     parts.storage.Storage._truncate_files = truncate_log
+
+
+def snapshot_kept_in_memory(parts: Parts) -> None:
+    """3642, 2872: a snapshot that came by SNAP is loaded, and not on disk when the next transactions rely on it."""
+    reload = parts.storage.Storage._reload
+
+    def load_and_lose(self: Self) -> None:
+        reload(self)
+        for path, _ in self.disk.files(snapshot_directory(self.config), "snapshot."):
+            if not path.endswith(".0"):
+                self.disk.remove(path)
+
+    parts.storage.Storage._reload = load_and_lose
 
 
 def sessions_saved_before_nodes(parts: Parts) -> None:

@@ -3,9 +3,11 @@
 from typing import Any
 
 from tests.planted.parts import Parts
-from zoopark.jute.quorum import COMMIT, NEWLEADER, QuorumPacket
+from zoopark.jute.buffer import I32
+from zoopark.jute.quorum import COMMIT, LEADERINFO, NEWLEADER, PROTOCOL_VERSION, QuorumPacket
 from zoopark.record import Effect, Now
 from zoopark.zab.effects import Send
+from zoopark.zxid import make_zxid
 
 Self = Any
 """A copied part; a planted fault knows its insides."""
@@ -20,6 +22,32 @@ def newleader_ahead_of_history(parts: Parts) -> None:
         return [packets[-1], *packets[:-1]]
 
     parts.leader.rest_of = early
+
+
+def outstanding_left_out(parts: Parts) -> None:
+    """962: what is outstanding at the instant of the plan is not sent, and forwarding begins behind it."""
+    plain = parts.leader.rest_of
+
+    def without(plan: Any, pending: list[Any], newleader_zxid: int, config: bytes) -> list[QuorumPacket]:
+        packets: list[QuorumPacket] = plain(plan, [], newleader_zxid, config)
+        return packets
+
+    parts.leader.rest_of = without
+
+
+def epoch_proposed_ahead_of_the_disk(parts: Parts) -> None:
+    """1282, 1291: LEADERINFO proposes an epoch that the leader itself has not recorded yet."""
+    kind = parts.leader.Leader
+    save = kind._save
+
+    def propose_then_save(self: Self, name: str) -> None:
+        if self.phase == parts.leader.PROMISING:
+            packet = QuorumPacket(LEADERINFO, make_zxid(self.epoch, 0), I32.pack(PROTOCOL_VERSION))
+            for learner in self._in_phase(parts.leader.WAITING):
+                self._outbox.send(learner.link, packet)
+        save(self, name)
+
+    kind._save = propose_then_save
 
 
 def proposals_after_ack_only(parts: Parts) -> None:

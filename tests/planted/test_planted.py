@@ -24,6 +24,11 @@ def in_crashes(plant: Plant, seed: int) -> str:
     return run(plant, seed, ["kill one", "kill leader", "doom", "break link"], 4_000)
 
 
+def in_wipes(plant: Plant, seed: int) -> str:
+    """Members lose everything, are sent a snapshot, and are killed."""
+    return run(plant, seed, ["wipe", "kill one", "kill all"], 6_000)
+
+
 def in_slow_history(plant: Plant, seed: int) -> str:
     return play(plant, scenes.slow_history, seed)
 
@@ -59,6 +64,9 @@ FAULTS: Final[Sequence[tuple[str, Plant, Trial, str]]] = [
     ("ZOOKEEPER-1549", hosts.snapshot_of_the_uncommitted, in_truncation, "AssertionError"),
     ("ZOOKEEPER-2355", hosts.close_session_half_done, with_sessions, "digest|ephemeral|read"),
     ("ZOOKEEPER-3144", hosts.sessions_saved_before_nodes, with_sessions, "session"),
+    ("ZOOKEEPER-962", leaders.outstanding_left_out, in_crashes, "I-13|I-14"),
+    ("ZOOKEEPER-1282", leaders.epoch_proposed_ahead_of_the_disk, in_crashes, "durability"),
+    ("ZOOKEEPER-3642", hosts.snapshot_kept_in_memory, in_wipes, "durability|recovery"),
     ("Zab-1", leaders.proposals_after_ack_only, in_crashes, "I-14"),
     ("Zab-2", learners.proposals_once_only, in_crashes, "I-13"),
     ("Zab-3", leaders.commits_after_uptodate_only, in_crashes, "I-14"),
