@@ -52,8 +52,8 @@ def sessions_saved_before_nodes(parts: Parts) -> None:
 
     def write_apart(tree: Tree, has_digest: bool, has_last_zxid: bool) -> Iterator[bytes]:
         sessions = dict(tree.sessions)
-        if tree.sessions:
-            tree.sessions.popitem()
+        for session_id in list(sessions)[len(sessions) // 2 :]:
+            del tree.sessions[session_id]
         pieces = list(write(tree, has_digest, has_last_zxid))
         tree.sessions.clear()
         tree.sessions.update(sessions)

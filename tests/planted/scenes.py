@@ -38,7 +38,7 @@ def slow_history(stage: Stage) -> None:
 
 
 def death_at_the_epoch(stage: Stage) -> None:
-    """A follower that lacked committed transactions loses power as soon as the new epoch is its current one.
+    """A follower that lacked committed transactions dies as soon as the new epoch is its current one.
 
     It then meets the one member that held those transactions and has not heard of that epoch.
     """
@@ -48,9 +48,10 @@ def death_at_the_epoch(stage: Stage) -> None:
     stage.settle()
     stage.crash(2, 3)
     stage.start(1, 3)
-    mirror = stage.ledger.mirrors[1]
-    stage.until(lambda: mirror.current_epoch == 2)
-    stage.crash(1, has_power=False)
+    machine = stage.ensemble.machines[1]
+    stage.until(lambda: machine.storage._epoch_job == ("currentEpoch", 2))
+    machine.doom = 1
+    stage.until(lambda: machine.member is None)
     stage.crash(3)
     stage.start(1, 2)
     stage.until(lambda: stage.ensemble.leader() > 0)
