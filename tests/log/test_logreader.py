@@ -1,5 +1,7 @@
 """Reading the log, mending its end and cutting it."""
 
+import errno
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,10 +134,37 @@ def test_an_empty_file_before_another_of_its_epoch_is_rot() -> None:
 
 def test_repair_leaves_a_sound_log_alone() -> None:
     disk = disk_of(3, 3)
+    before = [disk.read(path, 0, 1 << 20) for path, _ in disk.files(D, "log.")]
     _, reader = read_all(disk, D)
-    mutations = disk.mutation_count
     repair(disk, D, reader)
-    assert disk.mutation_count == mutations
+    assert [disk.read(path, 0, 1 << 20) for path, _ in disk.files(D, "log.")] == before
+
+
+def test_repair_makes_durable_what_it_found() -> None:
+    """After a failed sync the kernel shows what it may never write: who relies on it has to write it again.
+
+    A member acknowledged such a transaction, began the next file behind it, and lost it with the power.
+    """
+    disk = disk_of(3)
+    disk.sicken(errno.EIO)
+    with pytest.raises(OSError, match="output"):
+        disk.write(f"{D}/log.1", 16 + 3 * 73, encode_entries(entries(4, 1)), is_synced=True)
+    disk.heal()
+    assert recover(disk, D)[0] == entries(1, 4)
+    disk.lose_all_unsynced()
+    assert list(read_from(disk, D, 0)) == entries(1, 4)
+
+
+def test_repair_writes_no_more_than_the_last_write_again() -> None:
+    """A start must not take long because a file is long."""
+    disk = disk_of(3)
+    log = TxnLog(disk, D, 3, 0)
+    for first in range(4, 40_004, 1000):
+        log.append(entries(first, 1000))
+    _, reader = read_all(disk, D)
+    path, start, end = reader.last_write()
+    assert (path, end) == (f"{D}/log.4", 16 + 40_000 * 73)
+    assert 1000 * 73 <= end - start <= 2 << 20
 
 
 def test_repair_before_the_end_is_our_bug() -> None:

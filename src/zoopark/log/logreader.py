@@ -5,9 +5,10 @@ The format and its rules are drawn in `zoopark.log.txnlog`; `zoopark.log.torn` d
     reader = LogReader(disk, directory, snapshot_zxid + 1)
     while batch := reader.next_batch():
         …apply…
-    repair(disk, directory, reader)        # only now may a TxnLog append behind reader.last_zxid
+    repair(disk, directory, reader)        # only now may a TxnLog append behind reader.last_zxid, or anybody rely on it
 
-This module must never skip damage: it ends in a Torn that is reported, or in CorruptLog.
+This module must never skip damage: it ends in a Torn that is reported, or in CorruptLog. Nor may it take what can be
+read for durable: a write whose sync failed can be read until the power goes (Rebello et al., USENIX ATC 2020).
 """
 
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from zoopark.log.txnlog import (
     ENTRY_START_BYTES,
     FILE_HEADER,
     HEADER_BYTES,
+    MAX_BATCH_ENTRIES,
     MIN_TXN_BYTES,
     distance,
     log_files,
@@ -71,6 +73,7 @@ class LogReader:
         "_file",
         "_files",
         "_first_zxid",
+        "_last_file",
         "_next_index",
         "gaps",
         "last_zxid",
@@ -86,6 +89,7 @@ class LogReader:
         self._files = files[max(0, sum(zxid <= first_zxid for zxid, _ in files) - 1) :]
         self._next_index = 0
         self._file: LogFile | None = None
+        self._last_file: LogFile | None = None
         self.last_zxid = max(0, min([first_zxid - 1] + [zxid - 1 for zxid, _ in self._files]))
         self.torn: Torn | None = None
         self.gaps: list[Gap] = []
@@ -125,7 +129,14 @@ class LogReader:
         torn = judge(self._disk, Tail(file.path, file.offset, file.last_zxid, next_zxid))
         if next_zxid == NO_ZXID:
             self.torn = torn
+        if file.starts:
+            self._last_file = file
         self._file = None
+
+    def last_write(self) -> tuple[str, int, int]:
+        """(path, start, end) of bytes that the writer's last write lies in; ("", 0, 0) if nothing can be read."""
+        file = self._last_file
+        return (file.path, file.start_of_last(MAX_BATCH_ENTRIES), file.offset) if file is not None else ("", 0, 0)
 
     def _admit(self, batch: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
         """The part of a batch that is wanted; counts what repeats, notes gaps."""
@@ -165,9 +176,10 @@ class LogFile:
     Attributes:
         offset: where the entries read so far end; 0 while the file header is not there.
         last_zxid: the zxid of the last entry read, `zxid_before` if there is none.
+        starts: (offset, count) of the entries of every chunk read so far.
     """
 
-    __slots__ = ("_disk", "_size", "last_zxid", "offset", "path")
+    __slots__ = ("_disk", "_size", "last_zxid", "offset", "path", "starts")
 
     def __init__(self, disk: Disk, path: str, zxid_before: int) -> None:
         self._disk = disk
@@ -175,6 +187,7 @@ class LogFile:
         self.path = path
         self.offset = 0
         self.last_zxid = zxid_before
+        self.starts: list[tuple[int, int]] = []
 
     def next_batch(self) -> list[tuple[int, bytes]]:
         """The entries of the next chunk; empty where no valid entry follows.
@@ -188,9 +201,19 @@ class LogFile:
         if not entries and CHUNK_BYTES < wanted_bytes <= self._size - self.offset:
             entries, end, _ = parse_entries(self._disk.read(self.path, self.offset, wanted_bytes))
         if entries:
+            self.starts.append((self.offset, len(entries)))
             self.offset += end
             self.last_zxid = entries[-1][0]
         return entries
+
+    def start_of_last(self, count: int) -> int:
+        """An offset that at least the last `count` entries read lie behind; 0, ahead of the header, if all may."""
+        found = 0
+        for offset, n_entries in reversed(self.starts):
+            found += n_entries
+            if found >= count and offset > HEADER_BYTES:
+                return offset
+        return 0
 
     def _read_header(self) -> bool:
         header = self._disk.read(self.path, 0, HEADER_BYTES)
@@ -234,9 +257,11 @@ def read_from(disk: Disk, directory: str, first_zxid: int) -> Iterator[tuple[int
 
 
 def repair(disk: Disk, directory: str, reader: LogReader) -> None:
-    """Make the log end where a reader that was read to its end found its end, so that a TxnLog may follow.
+    """Make the log end where a reader that was read to its end found its end, durably, so that a TxnLog may follow.
 
-    Effects: a torn tail is cut off; a last file without any transaction is removed (ZOOKEEPER-2332).
+    Effects: a torn tail is cut off; a last file without any transaction is removed (ZOOKEEPER-2332). What the writer
+    wrote last is written again and synced: its own sync may have failed, and the kernel calls such pages clean, so
+    that only another write brings them to the disk.
     Errors: OSError from the disk.
     """
     assert reader.is_at_end(), "repair before the log was read to its end"
@@ -249,6 +274,19 @@ def repair(disk: Disk, directory: str, reader: LogReader) -> None:
     files = log_files(disk, directory)
     while files and files[-1][0] > reader.last_zxid:
         disk.remove(files.pop()[1])
+    path, start, end = reader.last_write()
+    if path:
+        _write_again(disk, path, (start, end))
+
+
+def _write_again(disk: Disk, path: str, span: tuple[int, int]) -> None:
+    """Write these bytes of a file as they are, and sync them."""
+    at, end = span
+    while at < end:
+        data = disk.read(path, at, min(CHUNK_BYTES, end - at))
+        disk.write(path, at, data, is_synced=False)
+        at += len(data)
+    disk.sync(path)
 
 
 def truncate(disk: Disk, directory: str, last_zxid: int) -> None:
