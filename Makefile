@@ -2,6 +2,8 @@
 #   make run    start the server on 127.0.0.1:2181        ARGS="zoo.cfg -D zookeeper.snapCount=1000"
 #   make test   run the tests                             ARGS="tests/server -k config"
 #   make check  format, lint, types
+#   make sim    simulate ensembles for a minute, each time with other seeds
+#   make soak   the same for MINUTES=60, and say what happened and how often
 #   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)
 # COMPILED=0 runs the server from the sources as they are; COMPILED=1 tests what is installed in place of the sources.
 
@@ -9,10 +11,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+MINUTES ?= 60
 COMPILED ?=
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format sim soak bench clean
 
 run: $(VENV)/installed
 	@$(if $(filter 0,$(COMPILED)),PYTHONPATH=src) $(BIN)/python -m zoopark serve $(ARGS)
@@ -28,6 +31,10 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+sim: MINUTES = 1
+sim soak: $(VENV)/installed-dev
+	PYTHONPATH=src $(BIN)/python -m zoopark.sim --minutes $(MINUTES) $(ARGS)
 
 # A measurement with ARGS is an experiment: only the whole one goes into the README.
 bench: $(VENV)/installed-dev $(VENV)/installed
