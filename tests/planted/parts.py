@@ -9,8 +9,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any, Final
 
-from zoopark.sim.bare import role_bare
 from zoopark.sim.ensemble import Kind, role_alone
+from zoopark.sim.whole import role_of
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "zoopark"
 
@@ -37,6 +37,7 @@ class Parts:
         self.learner = copy_of("zab/learner")
         self.leader = copy_of("zab/leader")
         self.peer = copy_of("zab/peer")
+        self.whole = copy_of("sim/whole")
         self.bare = copy_of("sim/bare")
         self.storage = copy_of("sim/storage")
         self.machine = copy_of("sim/machine")
@@ -47,14 +48,15 @@ class Parts:
         self.peer.Learner = self.learner.Learner
         self.peer.Leader = self.leader.Leader
         self.bare.Peer = self.peer.Peer
-        self.bare.History = self.history.History
+        self.whole.History = self.history.History
+        self.bare.history_of = self.whole.history_of
         self.machine.Storage = self.storage.Storage
         self.ensemble.Machine = self.machine.Machine
         self.scenario.Ensemble = self.ensemble.Ensemble
 
     def bare_kind(self) -> Kind:
         """Members that only agree."""
-        return Kind(self.bare.build_bare, role_bare, has_quorum_links=True)
+        return Kind(self.bare.build_bare, role_of, has_quorum_links=True)
 
     def alone_kind(self) -> Kind:
         """A server with clients."""

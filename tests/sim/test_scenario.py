@@ -6,11 +6,12 @@ import pytest
 
 from zoopark.record import Effect, Now
 from zoopark.server.recovery import Recovered
-from zoopark.sim.bare import build_bare, role_bare
+from zoopark.sim.bare import build_bare
 from zoopark.sim.ensemble import ALONE, BARE, Kind
 from zoopark.sim.machine import Machine
 from zoopark.sim.nemesis import NEMESES
 from zoopark.sim.scenario import Plan, Run, shortest
+from zoopark.sim.whole import role_of
 from zoopark.sim.workloads import WORKLOADS
 from zoopark.zab.effects import Append
 
@@ -89,7 +90,7 @@ def build_hasty(machine: Machine, found: Recovered, now: Now) -> Any:
 
 def test_a_member_that_does_not_wait_for_its_disk_is_found_and_its_run_is_cut() -> None:
     """The harness must be able to fail."""
-    plan = plan_of(1, Kind(build_hasty, role_bare, has_quorum_links=True))
+    plan = plan_of(1, Kind(build_hasty, role_of, has_quorum_links=True))
     run = Run(plan)
     assert not run.go()
     assert "durability" in run.failure

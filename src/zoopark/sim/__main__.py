@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
-from zoopark.sim.ensemble import ALONE, BARE
+from zoopark.sim.ensemble import ALONE, BARE, WHOLE
 from zoopark.sim.scenario import Plan, Run, shortest
 
-KINDS = {"alone": ALONE, "bare": BARE}
+KINDS = {"alone": ALONE, "bare": BARE, "ensemble": WHOLE}
 
 
 def main(arguments: list[str]) -> int:
@@ -85,7 +85,7 @@ def _plan(options: argparse.Namespace, seed: int) -> Plan:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m zoopark.sim", description="Simulated ensembles, seed by seed.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", choices=sorted(KINDS), default="bare", help="what the members are")
+    parser.add_argument("--kind", choices=sorted(KINDS), default="ensemble", help="what the members are")
     parser.add_argument("--members", type=int, default=3, help="voters")
     parser.add_argument("--observers", type=int, default=0)
     parser.add_argument("--clients", type=int, default=5)

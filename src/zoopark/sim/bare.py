@@ -4,7 +4,7 @@ It is `zoopark.zab.peer.Peer`, unmodified, over a tree. Whoever leads is asked t
 of it is what can be seen of a whole member, so the same checkers watch it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Final, final
 
@@ -12,20 +12,17 @@ from zoopark.jute import txn as txns
 from zoopark.jute.buffer import I32, pack_buffer
 from zoopark.jute.quorum import LEADING
 from zoopark.jute.stat import version_of
-from zoopark.log.logreader import read_from
 from zoopark.record import Effect, Now
-from zoopark.server.effects import TakeSnapshot
-from zoopark.server.recovery import Recovered, log_directory
+from zoopark.server.effects import SaveSnapshot, TakeSnapshot
+from zoopark.server.recovery import Recovered
 from zoopark.sim.machine import Machine, Member
+from zoopark.sim.whole import history_of, settings_of
+from zoopark.tree.snapshot import read_stream
 from zoopark.tree.tree import Tree
-from zoopark.zab.effects import Became, Deliver, Passed, Pinged, Replay, SendSnapshot
-from zoopark.zab.history import WINDOW_TXNS, History
+from zoopark.zab.effects import Became, Deliver, Passed, Pinged, ReceiveSnapshot, Replay, SendSnapshot
 from zoopark.zab.peer import Peer
-from zoopark.zab.quorum import Majority
-from zoopark.zab.settings import Limits, PeerSettings
 
 N_NODES: Final = 20
-TICK_MS: Final = 500
 SNAPSHOT_TXNS: Final = 120
 _PARENT_CVERSION: Final = I32.pack(txns.CURRENT_CVERSION)
 
@@ -50,6 +47,8 @@ class Bare:
         "_is_snapshot_running",
         "_n_applied",
         "_random",
+        "_received",
+        "_receiving_zxid",
         "_versions",
         "became",
         "deadline",
@@ -64,7 +63,6 @@ class Bare:
         "on_notification",
         "on_packet",
         "on_snapshot_lost",
-        "on_snapshot_saved",
         "on_timeout",
         "on_truncated",
         "peer",
@@ -82,6 +80,8 @@ class Bare:
         self._versions: dict[bytes, int] = {}
         self._n_applied = 0
         self._is_snapshot_running = False
+        self._receiving_zxid = 0
+        self._received: Tree | None = None
         # Inputs go to the peer as they are.
         self.deadline = peer.deadline
         self.on_notification = peer.on_notification
@@ -93,7 +93,6 @@ class Bare:
         self.on_logged = peer.on_logged
         self.on_epoch_saved = peer.on_epoch_saved
         self.on_truncated = peer.on_truncated
-        self.on_snapshot_saved = peer.on_snapshot_saved
         self.on_snapshot_lost = peer.on_snapshot_lost
         self.on_log_read = peer.on_log_read
         self.on_timeout = peer.on_timeout
@@ -101,6 +100,19 @@ class Bare:
     def on_reloaded(self, tree: Tree) -> None:
         """The database was loaded anew, after a truncation or from a snapshot."""
         self.tree = tree
+
+    def on_snapshot_received(self, link: int, pieces: Iterable[bytes], now: Now) -> None:
+        """The snapshot that was waited for on this link is whole."""
+        self._received = Tree(self.tree.kinds)
+        read_stream(self._received, pieces)
+        self._received.last_zxid = self._receiving_zxid
+        self._effects.append(SaveSnapshot(self._receiving_zxid, self._received))
+
+    def on_snapshot_saved(self, zxid: int, now: Now) -> None:
+        """It is durable, and alone."""
+        assert self._received is not None, "no snapshot has come"
+        self.tree, self._received = self._received, None
+        self.peer.on_snapshot_saved(zxid, now)
 
     def on_snapshot(self) -> None:
         """The snapshot that was asked for is complete."""
@@ -149,25 +161,15 @@ class Bare:
         elif isinstance(effect, Pinged):
             self.peer.pong(b"", self._clock())
         elif not isinstance(effect, Passed):
+            if isinstance(effect, ReceiveSnapshot):
+                self._receiving_zxid = effect.zxid
             left.append(effect)
 
 
 def build_bare(machine: Machine, found: Recovered, now: Now) -> Member:
-    """A member of an ensemble of the voters that its machine knows."""
-    last_zxid = found.tree.last_zxid
-    start = last_zxid - WINDOW_TXNS if last_zxid & 0xFFFFFFFF > WINDOW_TXNS else last_zxid & ~0xFFFFFFFF
-    window = list(read_from(machine.storage.disk, log_directory(machine.config), start + 1))
-    if not window or window[-1][0] != last_zxid:
-        window = []
-    limits = Limits(TICK_MS, size_factor=machine.random.choice((0.33, 1.0, 0.0)))
-    settings = PeerSettings(machine.sid, Majority(machine.voters), limits=limits)
-    peer = Peer(settings, History(last_zxid, window, machine.storage.epochs.current, machine.storage.epochs.accepted))
+    """A member of an ensemble of the voters that its machine knows, started."""
+    settings = settings_of(machine)
+    peer = Peer(settings, history_of(machine, found))
     member = Bare(peer, found.tree, machine.random, machine.now)
     peer.on_start(now)
     return member
-
-
-def role_bare(member: Member) -> tuple[int, bool, int, int]:
-    """What it said last."""
-    became = member.became
-    return became.state, became.is_serving, became.leader_sid, became.epoch

@@ -6,7 +6,7 @@ from zoopark.record import Now
 from zoopark.server.config import default_config
 from zoopark.server.member import Member as AloneMember
 from zoopark.server.recovery import Recovered
-from zoopark.sim.bare import build_bare, role_bare
+from zoopark.sim.bare import build_bare
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.ledger import LEADING, Ledger
 from zoopark.sim.checkers.sessions import SessionView
@@ -15,6 +15,7 @@ from zoopark.sim.client import FIRST_PLACE, SimClient
 from zoopark.sim.machine import RATE, Build, Machine, Member, Role
 from zoopark.sim.network import Link, Network
 from zoopark.sim.quorumlinks import QuorumLinks
+from zoopark.sim.whole import build_whole, role_of
 from zoopark.sim.world import MS, SECOND, STEP, TO_CLIENT, TO_SERVER, World
 
 KEYS: Final = {
@@ -57,7 +58,8 @@ def role_alone(member: Member) -> tuple[int, bool, int, int]:
 
 
 ALONE: Final = Kind(build_alone, role_alone, has_quorum_links=False)
-BARE: Final = Kind(build_bare, role_bare, has_quorum_links=True)
+BARE: Final = Kind(build_bare, role_of, has_quorum_links=True)
+WHOLE: Final = Kind(build_whole, role_of, has_quorum_links=True)
 WRITE_US: Final = 20 * MS
 
 

@@ -13,10 +13,12 @@ from typing import Any, Final, final
 from zoopark.log.logreader import read_from
 from zoopark.log.snapfiles import snapshots
 from zoopark.record import Effect, Now
+from zoopark.server import effects as served
 from zoopark.server.recovery import log_directory, snapshot_directory
 from zoopark.sim.machine import Machine
 from zoopark.sim.network import GONE, Link
-from zoopark.sim.world import DIAL, DISK, MS, PACKET, TIMER, VOTE
+from zoopark.sim.world import DIAL, DISK, MS, PACKET, SNAPSHOT, TIMER, VOTE
+from zoopark.tree.snapshot import write_stream
 from zoopark.zab import effects as agreed
 
 DIAL_TIMEOUT_US: Final = 1_000 * MS
@@ -69,6 +71,7 @@ class QuorumLinks:
             agreed.SendSnapshot: self._send_snapshot,
             agreed.ReceiveSnapshot: self._receive_snapshot,
             agreed.ReadLog: self._read_log,
+            served.SaveSnapshot: lambda effect: machine.storage.log_job("receive", (effect.zxid, effect.tree)),
             agreed.Truncate: lambda effect: machine.storage.log_job("truncate", (effect.zxid,)),
             agreed.SaveEpoch: lambda effect: machine.storage.save_epoch(effect.name, effect.epoch),
             agreed.Note: machine.note,
@@ -206,9 +209,7 @@ class QuorumLinks:
         tree = machine.member.tree
         assert tree.last_zxid == effect.zxid, f"a snapshot of {effect.zxid:#x} of a tree at {tree.last_zxid:#x}"
         machine.world.mark("SNAP sent")
-        machine.network.send(
-            link, self._side(link), effect.zxid, Stream(effect.zxid, machine.storage.snapshot_pieces())
-        )
+        machine.network.send(link, self._side(link), effect.zxid, Stream(effect.zxid, list(write_stream(tree))))
 
     def _receive_snapshot(self, effect: agreed.ReceiveSnapshot) -> None:
         machine, number = self.machine, effect.link
@@ -229,9 +230,15 @@ class QuorumLinks:
             self._lose_snapshot()
 
     def _save(self, number: int, stream: Stream) -> None:
-        zxid = self._receiving.pop(number)
+        machine, zxid = self.machine, self._receiving.pop(number)
         assert zxid == stream.zxid, (zxid, stream.zxid)
-        self.machine.storage.log_job("receive", (zxid, stream.pieces))
+        payload = (machine.life, number, stream.pieces)
+        machine.world.after(0, self._on_snapshot_received, SNAPSHOT, machine.sid, zxid, payload)
+
+    def _on_snapshot_received(self, who: int, zxid: int, payload: Any) -> None:
+        machine, (life, number, pieces) = self.machine, payload
+        if life == machine.life and machine.member is not None:
+            machine.give(machine.member.on_snapshot_received, number, pieces)
 
     def _read_log(self, effect: agreed.ReadLog) -> None:
         machine = self.machine

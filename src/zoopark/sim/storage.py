@@ -22,6 +22,7 @@ from zoopark.server.recovery import Recovered, log_directory, recover, snapshot_
 from zoopark.sim.disk import SimCrash, SimDisk
 from zoopark.sim.world import DISK, EPOCH, MS, SNAPSHOT
 from zoopark.tree.snapshot import write_snapshot
+from zoopark.tree.tree import Tree
 from zoopark.zxid import epoch_of
 
 if TYPE_CHECKING:
@@ -174,7 +175,11 @@ class Storage:
             self._machine.ledger.on_truncated(self._machine.sid, zxid)
             return self._machine.member.on_truncated, zxid
         self._save_received(zxid, content[1])
-        self._reload()
+        if self.random.random() < 0.5:
+            self._reload()
+        else:  # the member has the tree that was saved
+            self._load()
+            assert self.found.tree.digest == content[1].digest, "what was saved is something else"
         self._machine.ledger.on_snapshot(self._machine.sid, zxid)
         return self._machine.member.on_snapshot_saved, zxid
 
@@ -188,10 +193,10 @@ class Storage:
         self._machine.crash()
         self._machine.restart_later(300 * MS)
 
-    def _save_received(self, zxid: int, pieces: list[bytes]) -> None:
+    def _save_received(self, zxid: int, tree: Tree) -> None:
         config = self.config
         writer = SnapshotWriter(self.disk, snapshot_directory(config), zxid, config.snapshot_compression)
-        for piece in pieces:
+        for piece in write_snapshot(tree, config.has_digest, config.has_last_processed_zxid):
             writer.write(piece)
         written = writer.finish()
         # Nothing from before connects to it: an older snapshot with a log that begins behind the new one has a hole.
