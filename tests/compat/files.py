@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import cramjam
+
 from tests.compat import wire
 from tests.compat.wire import Reader
 
@@ -143,9 +145,23 @@ def _skip_vector(reader: Reader, fields: str) -> None:
             SKIP[field](reader)
 
 
+def unsnapped(data: bytes) -> bytes:
+    """What is in snappy-java's container: a header of 16 bytes, then blocks with their lengths."""
+    at, found = 16, b""
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+        found += bytes(cramjam.snappy.decompress_raw(data[at + 4 : end]))
+        at = end
+    return found
+
+
 def read_snapshot(path: Path) -> Snapshot:
-    """Everything in a snapshot, plain or gz; AssertionError if a seal is wrong."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    """Everything in a snapshot, plain or compressed; AssertionError if a seal is wrong."""
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
+    elif path.suffix == ".snappy":
+        data = unsnapped(data)
     reader = Reader(data)
     assert reader.take(16) == SNAPSHOT_HEADER, path
     sessions = {}

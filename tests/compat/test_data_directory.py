@@ -30,6 +30,7 @@ N_WRITERS: Final = 4
 ROUND_OF_WRITES: Final = 150
 LAST_WRITE: Final = 400
 GZ: Final = {"snapshot.compression.method": "gz"}
+SNAPPY: Final = {"snapshot.compression.method": "snappy"}
 FEW: Final = {"snapCount": "60"}
 """Several logs and snapshots come of one round of work."""
 
@@ -88,7 +89,7 @@ def other_of(worked: Relay) -> str:
     return "3.9.3" if worked.makers[-1] == "zoopark" else "zoopark"
 
 
-@pytest.mark.parametrize("compression", [{}, GZ], ids=["plain", "gz"])
+@pytest.mark.parametrize("compression", [{}, GZ, SNAPPY], ids=["plain", "gz", "snappy"])
 @pytest.mark.parametrize("first", ["zoopark", "3.8", "3.9.3"])
 def test_a_directory_goes_from_hand_to_hand(relays: Relays, first: str, compression: dict[str, str]) -> None:
     """Whoever goes on finds the tree, its digests, sessions and sequence numbers, after a stop and after a crash."""

@@ -219,7 +219,7 @@ def test_fail_at_every_call(error: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("method", ["", "gz"])
+@pytest.mark.parametrize("method", ["", "gz", "snappy"])
 def test_crash_at_every_change(seed: int, method: str) -> None:
     """Power is lost in the middle of every change, with another part of it on the disk for every seed."""
     keys = {"snapshot.compression.method": method} if method else {}

@@ -143,7 +143,6 @@ def lose_nothing(server: Process) -> None:
 
 
 REFUSALS: list[tuple[Spoil, dict[str, str], int, str]] = [
-    (occupy, {"snapshot.compression.method": "snappy"}, 2, r"snapshot\.compression\.method=snappy: .* allowed"),
     (occupy, {"clientPortAddress": "192.0.2.7"}, 1, r"cannot listen on 192\.0\.2\.7:0: this machine has no such.*"),
     (occupy, {"clientPortAddress": "no.such.host.invalid"}, 1, r"cannot listen on no\.such.*: no such host: .*"),
     (occupy, {"datadir.autocreate": "false"}, 3, r"\S+/data/version-2: there is no such directory, and .*"),

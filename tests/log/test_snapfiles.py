@@ -25,6 +25,7 @@ from zoopark.log.snapfiles import (
     snapshot_name,
     snapshots,
 )
+from zoopark.log.snappy import Deflate
 from zoopark.log.txnlog import TxnLog
 from zoopark.sim.disk import SimDisk
 
@@ -120,10 +121,27 @@ def test_reads_what_zookeeper_compressed() -> None:
     assert data[:16] == golden("snapshot.a")[:16] and data.endswith(SEAL)
 
 
-def test_snappy_is_refused_in_one_line() -> None:
-    disk = disk_with({f"{D}/snapshot.a.snappy": b"\x82SNAPPY\x00"})
-    with pytest.raises(StorageError, match=r"/data/snapshot\.a\.snappy: snappy snapshots are not supported yet"):
-        SnapshotReader(disk, candidates(disk, D)[0])
+def snapped(data: bytes) -> bytes:
+    deflate = Deflate()
+    return Deflate.header() + deflate.compress(data) + deflate.flush()
+
+
+def test_snappy_comes_back_as_it_was() -> None:
+    disk = disk_with({})
+    writer = SnapshotWriter(disk, D, 10, SNAPPY)
+    data = golden("snapshot.a") * 300
+    for at in range(0, len(data), 1000):
+        writer.write(data[at : at + 1000])
+    file = writer.finish()
+    assert file.path.endswith("/snapshot.a.snappy") and disk.size(file.path) < len(data)
+    assert data == read(disk, file)
+
+
+@pytest.mark.parametrize("cut", [9, 15, 17, 100, -1])
+def test_a_snappy_stream_that_ends_early_is_corrupt(cut: int) -> None:
+    disk = disk_with({f"{D}/snapshot.a.snappy": snapped(golden("snapshot.a"))[:cut]})
+    with pytest.raises(CorruptSnapshot, match=r"snapshot\.a\.snappy: the snappy stream ends early"):
+        read(disk, candidates(disk, D)[0])
 
 
 @pytest.mark.parametrize("cut", [2, 10, 100, -1])

@@ -34,6 +34,7 @@ from zoopark.host.snapshotter import Snapshotter, save
 from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
 from zoopark.host.survey import LoadTimes, Surveyor
 from zoopark.log.snapfiles import SNAPPY, purge
+from zoopark.log.snappy import require_snappy
 from zoopark.record import Effect, Now
 from zoopark.server.config import Config
 from zoopark.server.effects import Append, CloseLink, Flush, Note, Purge, TakeSnapshot
@@ -410,12 +411,12 @@ def _link_to(server: Server) -> asyncio.Protocol:
 
 
 def _check(config: Config) -> None:
-    """Refuse what the configuration allows and this server cannot do yet."""
+    """Refuse what the configuration asks for and this installation cannot do."""
     if config.snapshot_compression == SNAPPY:
-        raise StartError(
-            EXIT_BAD_CONFIG,
-            "snapshot.compression.method=snappy: not there yet; gz, or no value for plain snapshots, is allowed",
-        )
+        try:
+            require_snappy()
+        except StorageError as error:
+            raise StartError(EXIT_BAD_CONFIG, f"snapshot.compression.method=snappy: {error}") from error
 
 
 def _open_directories(config: Config, held: list[DirectoryLock]) -> None:

@@ -2,7 +2,7 @@
 
     snapshot.<hex>          the bytes of a snapshot
     snapshot.<hex>.gz       the same, in one gzip member
-    snapshot.<hex>.snappy   the same, in snappy-java's container (recognised, not readable yet)
+    snapshot.<hex>.snappy   the same, in snappy-java's container (`zoopark.log.snappy`)
 
 <hex> is the last zxid applied when the snapshot was started, lower case without padding. A snapshot is written under a
 name that no ZooKeeper takes for one, and renamed when all of it is durable: what carries the name is whole.
@@ -17,6 +17,7 @@ import zlib
 from typing import Final, final
 
 from zoopark.errors import CorruptSnapshot, StorageError
+from zoopark.log import snappy
 from zoopark.log.disk import Disk
 from zoopark.log.txnlog import log_files, parse_hex_zxid
 from zoopark.record import Record
@@ -29,7 +30,7 @@ TEMPORARY_PREFIX: Final = "unfinished."
 
 SEAL: Final = b"\x00\x00\x00\x01/"
 MIN_SNAPSHOT_BYTES: Final = 10
-MAGIC: Final = {GZ: b"\x1f\x8b", SNAPPY: b"\x82SNAPPY\x00"}
+MAGIC: Final = {GZ: b"\x1f\x8b", SNAPPY: snappy.MAGIC}
 MAX_CANDIDATES: Final = 100
 MIN_KEPT: Final = 3
 
@@ -113,20 +114,16 @@ class SnapshotReader:
         disk: where the file is.
         file: one of `candidates`.
 
-    Errors: StorageError for snappy.
+    Errors: StorageError for snappy where its package is not there.
 
     Attributes:
         bytes_read: how much of the file was read, for a progress bar against `size_bytes`.
     """
 
-    __slots__ = ("_disk", "_inflate", "_path", "bytes_read", "size_bytes")
+    __slots__ = ("_disk", "_inflate", "_path", "_unsnap", "bytes_read", "size_bytes")
 
     def __init__(self, disk: Disk, file: SnapshotFile) -> None:
-        if file.method == SNAPPY:
-            raise StorageError(
-                f"{file.path}: snappy snapshots are not supported yet; let the ZooKeeper that wrote it write one with "
-                f"snapshot.compression.method=gz, or move it away to start from an older one"
-            )
+        self._unsnap = snappy.Inflate() if file.method == SNAPPY else None
         self._disk = disk
         self._path = file.path
         self._inflate = zlib.decompressobj(_GZ_WINDOW) if file.method == GZ else None
@@ -136,11 +133,25 @@ class SnapshotReader:
     def next_chunk(self) -> bytes:
         """The next bytes, some MiB at most; empty at the end.
 
-        Errors: CorruptSnapshot if the gzip stream is damaged or ends early. OSError from the disk.
+        Errors: CorruptSnapshot if the compressed stream is damaged or ends early. OSError from the disk.
         """
+        if self._unsnap is not None:
+            return self._next_unsnapped(self._unsnap)
         if self._inflate is None:
             return self._read()
         return self._next_inflated(self._inflate)
+
+    def _next_unsnapped(self, unsnap: snappy.Inflate) -> bytes:
+        while data := self._read():
+            try:
+                chunk = unsnap.decompress(data)
+            except CorruptSnapshot as error:
+                raise CorruptSnapshot(f"{self._path}: before byte {self.bytes_read}: {error}") from error
+            if chunk:
+                return chunk
+        if not unsnap.is_whole:
+            raise CorruptSnapshot(f"{self._path}: the snappy stream ends early, at byte {self.bytes_read}")
+        return b""
 
     def _next_inflated(self, inflate: "zlib._Decompress") -> bytes:
         while not inflate.eof:
@@ -173,7 +184,7 @@ class SnapshotWriter:
         disk: where the file is to be.
         directory: an existing directory.
         zxid: the last zxid applied when the snapshot was started.
-        method: PLAIN or GZ.
+        method: PLAIN, GZ or SNAPPY.
         sync_every_bytes: how much is written at most between two syncs; many small ones disturb the log's syncs less
             than one large one.
 
@@ -197,13 +208,17 @@ class SnapshotWriter:
     def __init__(
         self, disk: Disk, directory: str, zxid: int, method: str = PLAIN, sync_every_bytes: int = SYNC_EVERY_BYTES
     ) -> None:
-        assert method in (PLAIN, GZ), method
         name = snapshot_name(zxid, method)
         self._disk = disk
         self._temporary = f"{directory}/{TEMPORARY_PREFIX}{name}"
         self._sync_every_bytes = sync_every_bytes
-        self._deflate = zlib.compressobj(GZ_LEVEL, zlib.DEFLATED, _GZ_WINDOW) if method == GZ else None
+        self._deflate: zlib._Compress | snappy.Deflate | None = None
         self._buffered: list[bytes] = []
+        if method == GZ:
+            self._deflate = zlib.compressobj(GZ_LEVEL, zlib.DEFLATED, _GZ_WINDOW)
+        elif method == SNAPPY:
+            self._deflate = snappy.Deflate()
+            self._buffered.append(snappy.Deflate.header())
         self._buffered_bytes = 0
         self._unsynced_bytes = 0
         self.bytes_written = 0
