@@ -1,6 +1,7 @@
 """Simulated clients behave as clients do."""
 
 from tests.sim.test_machine import running
+from zoopark.sim import asks
 from zoopark.sim.client import DOWN, OPEN
 from zoopark.sim.workloads import mix
 from zoopark.sim.world import SECOND
@@ -14,6 +15,32 @@ def test_a_session_survives_its_connection() -> None:
     ensemble.world.run(400)
     assert ensemble.world.counts["client hangs up"] == 1 and ensemble.world.counts["session moved"] == 1
     assert client.state == OPEN and client.view.session_id == session_id != 0
+
+
+def test_a_client_that_dies_leaves_its_session_to_expire() -> None:
+    ensemble = running()
+    client = ensemble.clients[0]
+    session_id = client.view.session_id
+    client.die_soon()
+    ensemble.world.run(1 << 30, ensemble.world.now_us + 10 * SECOND)
+    assert ensemble.world.counts["client died"] == 1
+    assert client.view.session_id not in (0, session_id)
+    assert ensemble.truth.sessions[session_id] > 0
+
+
+def test_a_client_is_served_once_everything_it_asked_is_answered() -> None:
+    ensemble = running()
+    client = ensemble.clients[0]
+    client.is_resting = True
+    ensemble.world.run(1 << 30, ensemble.world.now_us + SECOND)
+    assert client.is_served()
+    client.ask(asks.sync(b"/"))
+    assert not client.is_served()
+    ensemble.world.run(1 << 30, ensemble.world.now_us + SECOND)
+    assert client.is_served()
+    assert client.link is not None
+    ensemble.network.break_link(client.link)
+    assert not client.is_served()
 
 
 def test_a_silent_server_is_given_up() -> None:

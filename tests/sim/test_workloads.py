@@ -16,6 +16,7 @@ OPS = {
     "sessions": {proto.CREATE, proto.CLOSE_SESSION, proto.GET_CHILDREN},
     "watches": {proto.GET_DATA, proto.EXISTS, proto.GET_CHILDREN, proto.CREATE, proto.SET_DATA, proto.DELETE},
     "multi": {proto.MULTI, proto.GET_DATA},
+    "sync": {proto.SYNC, proto.GET_DATA, proto.CREATE, proto.SET_DATA},
 }
 
 

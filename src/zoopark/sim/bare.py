@@ -130,6 +130,10 @@ class Bare:
                     break
         return left
 
+    def has_effects(self) -> bool:
+        """Whether `take` may return something; it alone knows."""
+        return True
+
     def write(self, now: Now) -> bool:
         """Propose something if this member leads; whether it does."""
         if self.became.state != LEADING or not self.became.is_serving or self.peer.state != LEADING:

@@ -58,6 +58,7 @@ class SimClient:
         "_begun",
         "_heard_us",
         "_inbox",
+        "_is_dying",
         "_is_leaving",
         "_last_xid",
         "_sent_us",
@@ -99,7 +100,7 @@ class SimClient:
         self.state = DOWN
         self._begun: deque[tuple[int, Ask | None, int]] = deque()
         self._inbox = b""
-        self._is_leaving = False
+        self._is_leaving = self._is_dying = False
         self._last_xid = 0
         self._heard_us = self._sent_us = 0
 
@@ -118,22 +119,38 @@ class SimClient:
             world.mark("client hangs up" if self._is_leaving else "client gives up a silent server")
             self._is_leaving = False
             self._disconnect()
+            if self._is_dying:
+                self._be_born_again()
         elif self.state == OPEN:
             if not self.is_resting and self.draw is not None and len(self._begun) < self.depth:
                 self.ask(self.draw(self))
             elif world.now_us - self._sent_us > self.timeout_ms * MS // 3:
                 self._send(proto.PING_XID, proto.PING, b"", None)
+            if self.is_resting:
+                wait_us = self.timeout_ms * MS // 8
         world.after(wait_us, self.step, STEP, self.place, 0, None)
 
     def ask(self, ask: Ask) -> None:
         """Send one request; the client must be connected."""
         assert self.state == OPEN, self.state
         self._last_xid += 1
+        if ask.op == proto.SYNC:
+            self.view.on_sync_sent()
         self._send(self._last_xid, ask.op, ask.body, ask)
+
+    def is_served(self) -> bool:
+        """Whether it has a session, over a link that nobody has left, and everything is answered that it asked."""
+        link = self.link
+        is_linked = self.state == OPEN and link is not None and link.is_open and all(link.is_alive)
+        return is_linked and all(ask is None for _, ask, _ in self._begun)
 
     def hang_up_soon(self) -> None:
         """Leave the server without a word after the next request; the session lives on."""
         self._is_leaving = True
+
+    def die_soon(self) -> None:
+        """Forget the session after the next request, and everything else: nobody will close it."""
+        self._is_leaving = self._is_dying = True
 
     def end(self) -> None:
         """The run is over: what is under way counts as having an unknown outcome."""
@@ -158,6 +175,12 @@ class SimClient:
             if self.link is not link:
                 return
         self._inbox = inbox[at:]
+
+    def _be_born_again(self) -> None:
+        self._world.mark("client died")
+        self._is_dying = False
+        self.view.on_over()
+        self.mine.clear()
 
     def _connect(self) -> None:
         sid = self._world.random.choice(self.sids)
@@ -190,7 +213,7 @@ class SimClient:
         _, timeout_ms, session_id = reader.i32(), reader.i32(), reader.i64()
         if not session_id:
             self._world.mark("session refused")
-            self.view.on_refused()
+            self.view.on_expired()
             self.mine.clear()
             self._disconnect()
             return
@@ -216,7 +239,7 @@ class SimClient:
         if ask.call is not None and _is_of_one_znode(ask, answer):
             self._record(ask, began, 2 * self._world.count, _outcome(ask, answer))
         if ask.op == proto.CLOSE_SESSION:
-            self.view.on_refused()
+            self.view.on_over()
             self.mine.clear()
             self._disconnect()
 
@@ -251,6 +274,7 @@ class SimClient:
             if ask is not None and ask.op in _WRITES:
                 self._world.mark("write with an unknown outcome")
         self._begun.clear()
+        self.view.on_link_lost()
         self.link, self.state, self._inbox = None, DOWN, b""
 
 

@@ -103,7 +103,11 @@ class Ensemble:
         sids = list(self.machines)
         self.clients = [
             SimClient(
-                FIRST_PLACE + at, self.network, sids, SessionView(f"client {FIRST_PLACE + at}", self.truth), self.knock
+                FIRST_PLACE + at,
+                self.network,
+                sids,
+                SessionView(f"client {FIRST_PLACE + at}", self.truth, self.ledger.has_end),
+                self.knock,
             )
             for at in range(n_clients)
         ]
@@ -188,6 +192,10 @@ class Ensemble:
                 return False
             zxids[machine.member.tree.last_zxid] = None
         return len(zxids) == 1
+
+    def is_at_rest(self) -> bool:
+        """Whether it is settled and every client is served."""
+        return self.is_settled() and all(client.is_served() for client in self.clients)
 
     def may_lose(self, sid: int) -> bool:
         """Whether the others keep everything that is committed or promised if this member forgets all it knows.

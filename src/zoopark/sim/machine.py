@@ -252,6 +252,8 @@ class Machine:
                 acts[type(effect)](effect)
                 if self.member is not member:
                     return
+            if not member.has_effects():
+                break
         self._observe_role()
         self._observe_tree()
         self._arm()

@@ -1,6 +1,7 @@
 """A run: an ensemble, what its clients do, what befalls it, and whether it comes to rest again afterwards.
 
-    n events of everything ── all is healed ── until every member serves and agrees ── the histories are searched
+    n events of everything ── all is healed ── until every member serves and agrees, and every client is served
+                           ── quiet, for longer than a session lasts ── the histories are searched
 
 Everything about a run follows from its seed: which workloads, which nemeses, how lazy the hosts are. A run that fails
 can be cut: with the same seed and fewer events the same things happen up to there.
@@ -20,6 +21,8 @@ from zoopark.sim.world import SECOND, World
 
 REST_US: Final = 90 * SECOND
 LOOK_US: Final = SECOND // 4
+QUIET_US: Final = 8 * SECOND
+"""Longer than any session lasts without its client."""
 MAX_SEARCHED: Final = 60
 """Longer histories of one znode are cut; what was acknowledged is compared with what was committed anyway."""
 BROKEN: Final = (
@@ -104,6 +107,7 @@ class Run:
             self.fate.start()
             self.world.run(self.plan.n_events)
             self._come_to_rest()
+            self._be_quiet()
             self._search()
         except BROKEN as error:
             self.failure = f"{type(error).__name__}: {error}"
@@ -114,12 +118,30 @@ class Run:
         self.fate.stop()
         for client in self.ensemble.clients:
             client.is_resting = True
-        until_us = self.world.now_us + REST_US
         self.ensemble.is_resting = True
-        while not self.ensemble.is_settled():
+        self._until_rest()
+
+    def _until_rest(self) -> None:
+        until_us = self.world.now_us + REST_US
+        while not self.ensemble.is_at_rest():
             if self.world.now_us >= until_us:
-                raise Violation(f"liveness: not every member serves {REST_US // SECOND} s after all is well")
+                raise Violation(f"liveness: not everybody serves or is served {REST_US // SECOND} s after all is well")
             self.world.run(1 << 30, self.world.now_us + LOOK_US)
+
+    def _be_quiet(self) -> None:
+        """Sessions whose clients go on talking stay, and all others end, with their ephemerals."""
+        if not self.ensemble.clients:
+            return
+        held = {client.view.session_id: client.view.name for client in self.ensemble.clients}
+        self.world.run(1 << 30, self.world.now_us + QUIET_US)
+        self._until_rest()
+        sessions = self.ensemble.truth.sessions
+        for session_id, name in held.items():
+            if sessions[session_id]:
+                raise Violation(f"session: {session_id:#x} of {name}, which never stopped talking, has ended")
+        for session_id, closed in sessions.items():
+            if not closed and session_id not in held:
+                raise Violation(f"session: {session_id:#x} belongs to nobody and has not ended")
         for sid, machine in self.ensemble.machines.items():
             tree = machine.member.tree
             self.ensemble.truth.check_sessions(sid, tree.sessions, tree.ephemerals)

@@ -20,7 +20,18 @@ from zoopark.sim.world import SECOND
 Workload: TypeAlias = Callable[[SimClient], Ask]
 
 ERA_US: Final = 4 * SECOND
-ROOTS: Final = (b"/cas", b"/set", b"/ids", b"/counter", b"/total", b"/linear", b"/alive", b"/seen", b"/both")
+ROOTS: Final = (
+    b"/cas",
+    b"/set",
+    b"/ids",
+    b"/counter",
+    b"/total",
+    b"/linear",
+    b"/alive",
+    b"/seen",
+    b"/both",
+    b"/synced",
+)
 N_PARTS: Final = 4
 
 
@@ -119,6 +130,8 @@ def sessions(client: SimClient) -> Ask:
         return asks.close()
     if chance < 0.5:
         client.hang_up_soon()
+    elif chance < 0.52:
+        client.die_soon()
     return asks.children(b"/alive", is_watched=chance > 0.8)
 
 
@@ -152,6 +165,17 @@ def pairs(client: SimClient) -> Ask:
     return asks.multi(*writes)
 
 
+def synced(client: SimClient) -> Ask:
+    """Read behind a sync what others write."""
+    path = b"/synced/z" + _era(client)
+    chance = _chance(client)
+    if chance < 0.35:
+        return asks.sync(path)
+    if chance < 0.7:
+        return asks.get_data(path)
+    return asks.create(path, _value(client)) if chance < 0.75 else asks.set_data(path, _value(client))
+
+
 WORKLOADS: Final[dict[str, Workload]] = {
     "cas register": cas_register,
     "set": growing_set,
@@ -162,6 +186,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
     "sessions": sessions,
     "watches": watches,
     "multi": pairs,
+    "sync": synced,
 }
 
 

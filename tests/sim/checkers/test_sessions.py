@@ -13,6 +13,7 @@ from zoopark.sim.asks import Answer, Ask
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.sessions import SessionView
 from zoopark.tree.watches import NODE_CHILDREN_CHANGED, NODE_DATA_CHANGED, NODE_DELETED
+from zoopark.zxid import make_zxid
 
 
 class Client(Told):
@@ -20,7 +21,8 @@ class Client(Told):
 
     def __init__(self) -> None:
         super().__init__()
-        self.view = SessionView("client", self.truth)
+        self.ended: list[int] = []
+        self.view = SessionView("client", self.truth, self.ended.__contains__)
         self.tell(txns.CREATE_SESSION, pack_buffer(b"")[:4], session_id=7)
         self.create(b"/a")
         self.tell(txns.SET_DATA, body_of_set(b"/a", b"y", 1))
@@ -143,6 +145,15 @@ def another_session(client: Client) -> None:
     client.view.on_connected(8)
 
 
+def sync_that_lags(client: Client) -> None:
+    client.view.on_sync_sent()
+    client.told(asks.sync(b"/a"), 3)
+
+
+def refused_for_no_reason(client: Client) -> None:
+    client.view.on_expired()
+
+
 @pytest.mark.parametrize(
     ("act", "name"),
     [
@@ -164,6 +175,8 @@ def another_session(client: Client) -> None:
         (child_event_of_no_change, "watch"),
         (unknown_session, "session"),
         (another_session, "session"),
+        (sync_that_lags, "sync"),
+        (refused_for_no_reason, "session"),
     ],
 )
 def test_what_a_client_must_not_be_told_is_found(act: Callable[[Client], None], name: str) -> None:
@@ -174,5 +187,38 @@ def test_what_a_client_must_not_be_told_is_found(act: Callable[[Client], None], 
 def test_a_new_session_has_seen_nothing() -> None:
     client = Client()
     client.read(4, is_watched=True)
-    client.view.on_refused()
+    client.view.on_over()
     assert (client.view.session_id, client.view.last_zxid, client.view.watches) == (0, 0, {})
+
+
+def test_a_sync_counts_from_when_it_was_sent() -> None:
+    client = Client()
+    client.view.on_sync_sent()
+    client.create(b"/later")
+    client.told(asks.sync(b"/a"), 4)
+    assert (client.view.n_syncs, client.view.n_stale_syncs) == (1, 0)
+
+
+def test_a_sync_that_was_lost_with_its_connection_asks_nothing_of_the_next() -> None:
+    client = Client()
+    client.view.on_sync_sent()
+    client.view.on_link_lost()
+    client.create(b"/later")
+    client.view.on_sync_sent()
+    client.told(asks.sync(b"/a"), 5)
+
+
+def test_a_leader_that_was_replaced_may_answer_a_sync_with_what_it_has() -> None:
+    """As in ZooKeeper, where a sync asks no quorum."""
+    client = Client()
+    client.truth.last_zxid = make_zxid(1, 1)
+    client.view.on_sync_sent()
+    client.told(asks.sync(b"/a"), 4)
+    assert client.view.n_stale_syncs == 1
+
+
+def test_a_session_may_be_refused_once_its_end_is_logged() -> None:
+    client = Client()
+    client.ended.append(7)
+    client.view.on_expired()
+    assert client.view.session_id == 0

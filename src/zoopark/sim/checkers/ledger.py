@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, final
 
 from zoopark.jute import quorum as wire
+from zoopark.jute import txn as txns
 from zoopark.jute.quorum import QuorumPacket
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.mirror import GENESIS, Mirror
@@ -207,6 +208,11 @@ class Ledger:
                 tape.is_synchronised = tape.is_acked = False
                 tape.proposed = tape.committed = packet.zxid if kind != wire.DIFF else 0
                 tape.base = packet.zxid
+
+    def has_end(self, session_id: int) -> bool:
+        """Whether a member ever logged the end of a session; slow."""
+        headers = (txns.HEADER.unpack_from(txn) for txn in self.txn_of.values())
+        return any(header[0] == session_id and header[4] == txns.CLOSE_SESSION for header in headers)
 
     def _check_broadcast(self, mirror: Mirror, zxid: int, txn: bytes) -> None:
         """I-2 at its root: what nobody has yet was broadcast by the leader of its epoch."""

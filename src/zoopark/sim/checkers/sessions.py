@@ -5,10 +5,17 @@
                     every answer is what was true at its zxid, and that is not before the last one
     watch first     the event comes before any answer that shows the change
     committed       nobody is told what is not committed
+    sync            what is read behind a sync is not older than what was committed when the sync was sent
+    sessions        a session that is refused has an end that somebody logged
+
+A sync is answered by whoever leads, without asking a quorum: one that was replaced and has not noticed may answer with
+what it has, as in ZooKeeper. Such answers are counted.
 
 Source: ZooKeeper programmer's guide, "Consistency Guarantees" and "What ZooKeeper Guarantees about Watches".
 """
 
+from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 from zoopark import errors
@@ -17,6 +24,7 @@ from zoopark.sim.asks import CHILD, DATA, EXIST, Answer, Ask
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.truth import ABSENT, Truth
 from zoopark.tree.watches import NODE_CHILDREN_CHANGED, NODE_DELETED
+from zoopark.zxid import epoch_of
 
 _IN_CHILD: Final = 1
 _IN_DATA: Final = 0
@@ -29,18 +37,34 @@ class SessionView:
     Args:
         name: for the text of violations.
         truth: what is committed.
+        has_end: whether any member ever logged the end of this session.
 
     Attributes:
         session_id: of the session now, 0 without one.
         last_zxid: the newest one it was told.
+        n_syncs: answered; `n_stale_syncs` of them by a leader that was replaced.
         watches: (zxid of the answer that left it, DATA, EXIST or CHILD) by (table, path).
     """
 
-    __slots__ = ("last_zxid", "n_events", "name", "session_id", "truth", "watches")
+    __slots__ = (
+        "_floors",
+        "_has_end",
+        "last_zxid",
+        "n_events",
+        "n_stale_syncs",
+        "n_syncs",
+        "name",
+        "session_id",
+        "truth",
+        "watches",
+    )
 
-    def __init__(self, name: str, truth: Truth) -> None:
+    def __init__(self, name: str, truth: Truth, has_end: Callable[[int], bool]) -> None:
         self.name = name
         self.truth = truth
+        self._has_end = has_end
+        self._floors: deque[int] = deque()
+        self.n_syncs = self.n_stale_syncs = 0
         self.session_id = 0
         self.last_zxid = 0
         self.n_events = 0
@@ -57,7 +81,22 @@ class SessionView:
             raise Violation(f"session: {self.name} asked for {self.session_id:#x} and got {session_id:#x}")
         self.session_id = session_id
 
-    def on_refused(self) -> None:
+    def on_expired(self) -> None:
+        """A server says that the session is over."""
+        session_id = self.session_id
+        if session_id and not self.truth.sessions[session_id] and not self._has_end(session_id):
+            raise Violation(f"session: {self.name} is refused session {session_id:#x}, which nobody has ended")
+        self.on_over()
+
+    def on_link_lost(self) -> None:
+        """What was asked on this connection is answered no more."""
+        self._floors.clear()
+
+    def on_sync_sent(self) -> None:
+        """A sync leaves the client now."""
+        self._floors.append(self.truth.last_zxid)
+
+    def on_over(self) -> None:
         """The session is over. The next one is one of another client: it may begin at a server that lags."""
         self.session_id = 0
         self.last_zxid = 0
@@ -105,6 +144,8 @@ class SessionView:
         """An answer to a request, behind `on_zxid`."""
         if ask.op == proto.GET_DATA:
             self._check_data(ask, answer)
+        elif ask.op == proto.SYNC:
+            self._check_sync(answer.zxid)
         elif ask.op == proto.EXISTS:
             self._check_exists(ask, answer)
         elif ask.op == proto.GET_CHILDREN:
@@ -121,6 +162,14 @@ class SessionView:
                 self._check_written(part, path, answer.zxid)
         elif any(kind >= 0 for kind, _, _ in answer.parts):
             raise Violation(f"multi: {self.name} is told at {answer.zxid:#x} that only a part of it happened")
+
+    def _check_sync(self, zxid: int) -> None:
+        floor = self._floors.popleft()
+        self.n_syncs += 1
+        if epoch_of(zxid) < epoch_of(floor):
+            self.n_stale_syncs += 1
+        elif zxid < floor:
+            raise Violation(f"sync: {self.name} is at {zxid:#x} behind a sync, {floor:#x} was committed before it")
 
     def paths_watched(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """The paths with a watch, by DATA, EXIST, CHILD."""
