@@ -58,6 +58,10 @@ class Parts:
         """Members that only agree."""
         return Kind(self.bare.build_bare, role_of, has_quorum_links=True)
 
+    def whole_kind(self) -> Kind:
+        """Members with clients."""
+        return Kind(self.whole.build_whole, role_of, has_quorum_links=True)
+
     def alone_kind(self) -> Kind:
         """A server with clients."""
         return Kind(self.ensemble.build_alone, role_alone, has_quorum_links=False)

@@ -13,6 +13,8 @@ from zoopark.sim.scenario import BROKEN, Plan
 from zoopark.sim.world import SECOND, World
 
 MANY: Final = 1 << 30
+SERVED_EVENTS: Final = 6_000
+"""How long runs with clients are."""
 
 Plant = Callable[[Parts], None]
 
@@ -109,11 +111,12 @@ def run(plant: Plant, seed: int, nemeses: list[str], n_events: int, n_observers:
     return str(found.failure)
 
 
-def serve(plant: Plant, seed: int, workloads: list[str], nemeses: list[str], n_events: int) -> str:
-    """What goes wrong in a run of one server with clients; "" if nothing does."""
+def serve(plant: Plant, seed: int, workloads: list[str], nemeses: list[str], n_voters: int = 1) -> str:
+    """What goes wrong in a run of one server, or of several, with clients; "" if nothing does."""
     parts = Parts()
     plant(parts)
-    plan = Plan(seed, n_events, parts.alone_kind())
+    kind = parts.alone_kind() if n_voters == 1 else parts.whole_kind()
+    plan = Plan(seed, SERVED_EVENTS, kind, n_voters)
     plan.workloads, plan.nemeses = workloads, nemeses
     found = parts.scenario.Run(plan)
     found.go()

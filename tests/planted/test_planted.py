@@ -52,7 +52,12 @@ def in_truncation(plant: Plant, seed: int) -> str:
 
 def with_sessions(plant: Plant, seed: int) -> str:
     """One server with clients that open and close sessions."""
-    return serve(plant, seed, ["sessions"], ["kill one", "kill all"], 6_000)
+    return serve(plant, seed, ["sessions"], ["kill one", "kill all"])
+
+
+def with_sessions_on_three(plant: Plant, seed: int) -> str:
+    """Three members with clients that open and close sessions, or die."""
+    return serve(plant, seed, ["sessions"], ["kill one", "kill leader", "kill all"], n_voters=3)
 
 
 FAULTS: Final[Sequence[tuple[str, Plant, Trial, str]]] = [
@@ -69,6 +74,8 @@ FAULTS: Final[Sequence[tuple[str, Plant, Trial, str]]] = [
     ("ZOOKEEPER-1549", hosts.snapshot_of_the_uncommitted, in_truncation, "AssertionError"),
     ("ZOOKEEPER-2355", hosts.close_session_half_done, with_sessions, "digest|ephemeral|read"),
     ("ZOOKEEPER-3144", hosts.sessions_saved_before_nodes, with_sessions, "session"),
+    ("ZOOKEEPER-2355 on three", hosts.close_session_half_done, with_sessions_on_three, "digest|ephemeral|read"),
+    ("ZOOKEEPER-3144 on three", hosts.sessions_saved_before_nodes, with_sessions_on_three, "session|digest"),
     ("ZOOKEEPER-962", leaders.outstanding_left_out, in_crashes, "I-13|I-14"),
     ("ZOOKEEPER-1282", leaders.epoch_proposed_ahead_of_the_disk, in_crashes, "durability"),
     ("ZOOKEEPER-3642", hosts.snapshot_kept_in_memory, in_wipes, "durability|recovery"),
@@ -97,5 +104,6 @@ def test_a_known_bug_is_found_and_the_product_does_not_have_it(plant: Plant, tri
 
 def test_copies_are_the_product() -> None:
     """A copy with nothing planted passes worlds and scenes; so what is found is what was planted."""
-    trials = (in_crashes, in_slow_history, in_death_at_the_epoch, in_change_of_roles, in_truncation, with_sessions)
+    scenes_played = (in_slow_history, in_death_at_the_epoch, in_change_of_roles, in_truncation)
+    trials = (in_crashes, *scenes_played, with_sessions, with_sessions_on_three)
     assert [trial(nothing, MAX_SEEDS) for trial in trials] == [""] * len(trials)

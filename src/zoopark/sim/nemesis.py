@@ -70,11 +70,12 @@ def doom(ensemble: Ensemble, random: Random) -> End:
 
 
 def rolling_restart(ensemble: Ensemble, random: Random) -> End:
-    """One after the other, each a second after the one before."""
+    """One after the other, each a second after the one before, until all is to be well."""
 
     def stop(sid: int, what: int, payload: None) -> None:
-        ensemble.machines[sid].crash()
-        ensemble.machines[sid].restart_later(300 * MS)
+        if not ensemble.is_resting:
+            ensemble.machines[sid].crash()
+            ensemble.machines[sid].restart_later(300 * MS)
 
     for at, sid in enumerate(ensemble.machines):
         ensemble.world.after((1 + at) * SECOND, stop, NEMESIS, sid, 0, None)

@@ -115,10 +115,10 @@ class Run:
 
     def _come_to_rest(self) -> None:
         """Nothing bad happens any more: every member must serve, and all must agree."""
+        self.ensemble.is_resting = True
         self.fate.stop()
         for client in self.ensemble.clients:
             client.is_resting = True
-        self.ensemble.is_resting = True
         self._until_rest()
 
     def _until_rest(self) -> None:
