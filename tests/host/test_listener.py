@@ -81,7 +81,7 @@ def played(home: Path, story: Callable[[House], Awaitable[None]], keys: dict[str
         loop = asyncio.get_running_loop()
         server = Server(config, recover(config, FileDisk(), lambda what, done, size: None), loop)
         loop.set_exception_handler(server.on_broken)
-        listener = await loop.create_server(lambda: ClientLink(server), "127.0.0.1", 0)
+        listener = await loop.create_server(lambda: cast(asyncio.Protocol, ClientLink(server)), "127.0.0.1", 0)
         house = House(server, listener.sockets[0].getsockname()[1])
         try:
             await story(house)

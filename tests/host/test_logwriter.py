@@ -199,6 +199,44 @@ def test_a_new_file_begins_when_nothing_is_being_written(is_slow: bool) -> None:
     assert read_all(bench.disk.disk, D)[0] == entries(1, 4)
 
 
+def test_entries_wait_for_others_to_join_them() -> None:
+    """flushDelay: the disk is asked once for all that comes within it."""
+
+    async def story(bench: Bench) -> None:
+        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 20)
+        for zxid in range(1, 6):
+            bench.writer.append(entries(zxid, 1))
+            await asyncio.sleep(0)
+        assert bench.logged == []
+        await bench.wait_for(5)
+
+    bench = played(story)
+    assert bench.logged == [5] and len(bench.disk.writes) == 1
+
+
+def test_a_full_batch_waits_for_nobody() -> None:
+    """maxBatchSize: with so many entries there is a sync, and it holds no more."""
+
+    async def story(bench: Bench) -> None:
+        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 3_600_000, 4)
+        bench.writer.append(entries(1, 9))
+        assert bench.logged == [4, 8]
+        bench.writer.flush()
+        assert bench.logged == [4, 8, 9]
+
+    played(story)
+
+
+def test_an_error_ends_the_batches_behind_it() -> None:
+    async def story(bench: Bench) -> None:
+        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 0, 2)
+        bench.disk.disk.fail_at(1, errno.EIO)
+        bench.writer.append(entries(1, 9))
+
+    bench = played(story)
+    assert bench.logged == [] and len(bench.errors) == 1
+
+
 class RingBench:
     """A writer that has the kernel write into a directory, and what it said, in order."""
 

@@ -7,7 +7,9 @@ from tests.properties.model import Model, Node, RefusedError
 from tests.properties.moves import HISTORIES, SESSIONS, TURMOIL, Move
 from tests.properties.workshop import START_MS, Workshop, digest_from_scratch, err_of, replay, state_of
 from zoopark.jute import stat as stats
-from zoopark.tree.tree import Tree
+from zoopark.jute.buffer import pack_buffer
+from zoopark.tree.tree import Tree, keep, pack_children
+from zoopark.tree.znode import Znode
 
 
 def expected_err(model: Model, move: Move, closed: set[int]) -> int:
@@ -113,3 +115,33 @@ def test_the_indexes_are_those_of_the_nodes(history: list[Move]) -> None:
         acl.acl_id: acls.count(acl) for acl in acls
     }
     assert tree.data_bytes == sum(len(path) + node.data_length() for path, node in tree.nodes.items())
+
+
+@settings(max_examples=100, deadline=None)
+@given(HISTORIES, st.booleans())
+def test_answers_at_hand_are_those_of_now(history: list[Move], is_own: bool) -> None:
+    """Whatever a transaction touches, an answer that is still kept after it is what a reader would be told anew."""
+    shop = Workshop()
+    tree = shop.tree
+    shop.open(*SESSIONS)
+    for move in history:
+        for path, node in tree.nodes.items():
+            keep(tree.answers, path, data_answer(tree, node), 1_000)
+            keep(tree.lists, path, list_answer(tree, node), 1_000)
+        txn = shop.prepare(move.request(), move.session_id)
+        if is_own:
+            tree.apply_own(txn, shop.changes[-1])
+            shop.preparer.on_applied(shop.preparer.zxid)
+            shop.waiting = 0
+        else:
+            shop.apply()
+        assert {path: data_answer(tree, tree.nodes[path]) for path in tree.answers} == tree.answers
+        assert {path: list_answer(tree, tree.nodes[path]) for path in tree.lists} == tree.lists
+
+
+def data_answer(tree: Tree, node: Znode) -> bytes:
+    return pack_buffer(node.data) + tree.wire_stat(node)
+
+
+def list_answer(tree: Tree, node: Znode) -> bytes:
+    return pack_children(node) + tree.wire_stat(node)

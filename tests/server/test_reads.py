@@ -263,3 +263,23 @@ def test_what_was_missed_is_told_on_return(name: str) -> None:
     assert [event.event() for event in events] == expected
     assert all(event.zxid == -1 for event in events)
     assert stand.member.tree.watches.is_empty() == bool(expected)
+
+
+def test_a_list_at_hand_is_shown_to_nobody_who_may_not_read_it() -> None:
+    """The answer is the same for all, the right to it is not."""
+    stand, guest = furnished()
+    owner = stand.open()
+    owner.ask(ask.auth("digest", b"me:pw"))
+    for _ in range(2):
+        assert owner.ask(ask.get_children2("/mine")).err == errors.OK
+        assert guest.ask(ask.get_children2("/mine")).err == errors.NO_AUTH
+    assert stand.member.tree.lists.keys() == {b"/mine"}
+
+
+def test_long_lists_are_not_kept() -> None:
+    stand = Stand()
+    peer = stand.open()
+    for number in range(700):
+        peer.ask(ask.create(f"/{number:0100d}"))
+    assert len(names(peer.ask(ask.get_children2("/")).body)) == 701
+    assert stand.member.tree.lists == {}

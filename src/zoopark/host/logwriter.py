@@ -67,6 +67,8 @@ class LogWriter:
         ring: has the kernel write while the loop goes on; None for a thread. It is closed by `close`.
         on_logged: called in the loop with the last durable zxid.
         on_error: called in the loop with what the disk said; nothing is written any more.
+        flush_delay_ms: how long entries are held back so that more join them (ZooKeeper's flushDelay); 0 for not.
+        max_batch_size: entries that one sync takes at most, and that are not held back (maxBatchSize); 0 for no limit.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class LogWriter:
         ring: Ring | None,
         on_logged: Callable[[int], None],
         on_error: Callable[[BaseException], None],
+        flush_delay_ms: int = 0,
+        max_batch_size: int = 0,
     ) -> None:
         self.log = log
         self.on_logged = on_logged
@@ -83,6 +87,11 @@ class LogWriter:
         self.max_ms = 0.0
         self.last_ms = 0.0
         self.n_syncs = 0
+        self._flush_delay_ms = flush_delay_ms
+        self._max_batch_size = max_batch_size
+        self._delay: asyncio.TimerHandle | None = None
+        self._is_due = False
+        self._is_failed = False
         self._pool = ThreadPoolExecutor(1, "log")
         self._ring = ring
         self._backlog: list[tuple[int, bytes]] = []
@@ -101,10 +110,39 @@ class LogWriter:
         Args:
             is_alone: nothing else came in since the last append, so that nobody is kept by waiting for the disk.
         """
-        ring = self._ring
-        if self._under_way:
+        if self._under_way or self._flush_delay_ms or 0 < self._max_batch_size < len(entries):
             self._backlog.extend(entries)
-        elif ring is not None and self.log.continues(entries) and not (is_alone and not self._is_slow):
+            self._flush()
+        else:
+            self._put(entries, is_alone=is_alone)
+
+    def flush(self) -> None:
+        """Hold nothing back any more."""
+        self._flush_delay_ms = 0
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what has gathered, unless the disk is at work or more is to join it."""
+        backlog, most = self._backlog, self._max_batch_size
+        while backlog and not self._under_way and not self._is_failed:
+            is_full = 0 < most <= len(backlog)
+            if self._flush_delay_ms and not is_full and not self._is_due:
+                if self._delay is None:
+                    self._delay = asyncio.get_running_loop().call_later(self._flush_delay_ms / 1000, self._on_delay)
+                return
+            self._is_due = False
+            batch = backlog[: most or len(backlog)]
+            del backlog[: len(batch)]
+            self._put(batch)
+
+    def _on_delay(self) -> None:
+        self._delay = None
+        self._is_due = True
+        self._flush()
+
+    def _put(self, entries: list[tuple[int, bytes]], *, is_alone: bool = False) -> None:
+        ring = self._ring
+        if ring is not None and self.log.continues(entries) and not (is_alone and not self._is_slow):
             self._begin(ring, entries)
         elif self._is_slow and ring is None:
             self._start(entries)
@@ -112,13 +150,15 @@ class LogWriter:
             try:
                 self._write(entries)
             except (OSError, StorageError) as error:
-                self.on_error(error)
+                self._fail(error)
                 return
             self._reserve_ahead()
             self.on_logged(entries[-1][0])
 
     def close(self) -> None:
         """Wait for what is being written."""
+        if self._delay is not None:
+            self._delay.cancel()
         self._pool.shutdown()
         if self._ring is not None:
             asyncio.get_running_loop().remove_reader(self._ring.fd)
@@ -154,7 +194,7 @@ class LogWriter:
         try:
             ring.start(*self.log.begin(entries))
         except OSError as error:
-            self.on_error(error)
+            self._fail(error)
             return
         self._under_way = entries
 
@@ -163,7 +203,7 @@ class LogWriter:
             if not ring.finish():
                 return
         except OSError as error:
-            self.on_error(error)
+            self._fail(error)
             return
         self._note_time(len(self._under_way))
         self._finish()
@@ -178,7 +218,7 @@ class LogWriter:
         error = done.exception()
         if error is not None:
             self._under_way = []
-            self.on_error(error)
+            self._fail(error)
             return
         self._finish()
 
@@ -188,10 +228,12 @@ class LogWriter:
         self._under_way = []
         self._roll_if_due()
         self._reserve_ahead()
-        backlog, self._backlog = self._backlog, []
-        if backlog:
-            self.append(backlog)
+        self._flush()
         self.on_logged(zxid)
+
+    def _fail(self, error: BaseException) -> None:
+        self._is_failed = True
+        self.on_error(error)
 
     def _roll_if_due(self) -> None:
         if self._is_roll_due:

@@ -35,6 +35,7 @@ from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
 from zoopark.host.survey import LoadTimes, Surveyor
 from zoopark.log.snapfiles import SNAPPY, purge
 from zoopark.log.snappy import require_snappy
+from zoopark.log.txnlog import MAX_BATCH_ENTRIES
 from zoopark.record import Effect, Now
 from zoopark.server.config import Config
 from zoopark.server.effects import Append, CloseLink, Flush, Note, Purge, TakeSnapshot
@@ -90,7 +91,15 @@ class Server:
         self.surveyor = Surveyor(config, config.client_port)
         self.member = Member(config, found.tree, Random(), self.now(), self.surveyor.look)
         self.member.logged_since_snapshot = found.n_txns
-        self.log_writer = LogWriter(found.log, _open_ring(), self._on_logged, self._on_log_error)
+        delay_ms, most = config.flush_delay_ms, config.max_batch_size
+        self.log_writer = LogWriter(
+            found.log,
+            _open_ring(),
+            self._on_logged,
+            self._on_log_error,
+            delay_ms,
+            most if most < MAX_BATCH_ENTRIES else 0,
+        )
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
         self._chores = ThreadPoolExecutor(1, "purge")
         self.gathering = Gathering()
@@ -158,6 +167,7 @@ class Server:
     async def drain(self) -> None:
         """Read nothing more; log and answer what came in, then close every connection. Takes STOP_S at most."""
         self._is_stopping = True
+        self.log_writer.flush()
         until_s = self.loop.time() + STOP_S
         for link in list(self.links.values()):
             link.pause()

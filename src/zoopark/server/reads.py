@@ -18,7 +18,7 @@ from zoopark.server.config import Config
 from zoopark.server.prepare import RefusedError, Requester
 from zoopark.tree import acl as acls
 from zoopark.tree import watches
-from zoopark.tree.tree import Tree, pack_children
+from zoopark.tree.tree import Tree, keep, pack_children
 from zoopark.tree.znode import Znode
 
 CHILDREN_WATCHER: Final = 1
@@ -35,6 +35,7 @@ _ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\ufffd".encode()
 NODE_WORK: Final = 64
 MAX_ANSWER_BYTES: Final = 1024
+MAX_LIST_BYTES: Final = 64 << 10
 MAX_MULTI_READS: Final = 16
 NULL_PATH: Final = b"\x00"
 
@@ -124,7 +125,7 @@ class Reads:
         self._require_permission(node, acls.READ, requester)
         answer = pack_buffer(node.data) + self.tree.wire_stat(node)
         if node.acl.world & acls.READ and len(answer) <= MAX_ANSWER_BYTES and path:
-            self.tree.keep_answer(path, answer, self.config.max_response_cache_size)
+            keep(self.tree.answers, path, answer, self.config.max_response_cache_size)
         return answer
 
     def multi_read(self, requester: Requester, body: bytes) -> tuple[int, bytes]:
@@ -210,7 +211,14 @@ class Reads:
         self._require_permission(node, acls.READ, requester)
         if is_watched:
             self.tree.watches.child.add(path, watcher, watches.STANDARD)
-        return pack_children(node) + (self.tree.wire_stat(node) if op == proto.GET_CHILDREN2 else b"")
+        if op == proto.GET_CHILDREN:
+            return pack_children(node)
+        answer = self.tree.lists.get(path)
+        if answer is None:
+            answer = pack_children(node) + self.tree.wire_stat(node)
+            if path and len(answer) <= MAX_LIST_BYTES:
+                keep(self.tree.lists, path, answer, self.config.max_get_children_response_cache_size)
+        return answer
 
     def _acl(self, requester: Requester, reader: Reader) -> bytes:
         node = self._require_node(require(reader.string()), 1)

@@ -59,6 +59,7 @@ class Tree:
         self._child_watches = self.watches.child.by_path
         self.fired: list[Fired] = []
         self.answers: dict[bytes, bytes] = {}
+        self.lists: dict[bytes, bytes] = {}
         self.last_zxid = 0
         self.digest = 0
         self.data_bytes = 0
@@ -97,6 +98,8 @@ class Tree:
             parent = self.nodes[parent_path]
             parent.stat = stat
             self.answers.pop(parent_path, None)
+            if self.lists:
+                self.lists.pop(parent_path, None)
             node.acl = self.acls.intern(node.acl.encoded)
             outcome = self._put_node(node, path, parent_path, parent, owner, zxid)
         else:
@@ -126,19 +129,12 @@ class Tree:
             kept = stats.without_owner(kept)
         return stats.wire_stat(kept, len(data) if data else 0, len(children) if children else 0)
 
-    def keep_answer(self, path: bytes, answer: bytes, limit: int) -> None:
-        """Remember what a reader of this node is told until the node changes; at most `limit` answers are kept."""
-        if len(self.answers) >= limit:
-            self.answers.clear()
-        if limit > 0:
-            self.answers[path] = answer
-
     def load_node(self, path: bytes, node: Znode) -> None:
         """Put in a node from a snapshot; its parent must be there already (but for the root)."""
         self.nodes[path] = node
         node.acl.uses += 1
         if path != paths.ROOT:
-            self._link(path)
+            self.nodes[paths.parent_of(path)].load_children()[path] = None
         self._index(path, stats.owner_of(node.stat))
         if path.startswith(_UNCOUNTED):
             self._note_quota_node(path)
@@ -148,7 +144,7 @@ class Tree:
 
     def clear(self) -> None:
         """Forget every node and session, before a snapshot is loaded."""
-        self.nodes, self.sessions, self.ephemerals, self.answers = {}, {}, {}, {}
+        self.nodes, self.sessions, self.ephemerals, self.answers, self.lists = {}, {}, {}, {}, {}
         self.containers, self.ttls, self.acls = {}, {}, AclTable()
         self.quotas = quotas.QuotaPaths()
         self.digest = self.data_bytes = self.last_zxid = 0
@@ -214,6 +210,8 @@ class Tree:
     def _put_data(self, node: Znode, path: bytes, data: bytes | None, stat: bytes, zxid: int) -> Outcome:
         old_data, old_stat = node.data, node.stat
         self.answers.pop(path, None)
+        if self.lists:
+            self.lists.pop(path, None)
         node.stat = stat
         node.data = data
         grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
@@ -234,7 +232,7 @@ class Tree:
         parent = nodes.get(parent_path)
         if parent is None:
             return errors.NO_NODE, path, None, None
-        self.answers.pop(parent_path, None)
+        self._forget_answers(parent_path)
         old_cversion = stats.cversion_of(parent.stat)
         if cversion == txns.CURRENT_CVERSION:
             cversion = old_cversion + 1
@@ -298,7 +296,8 @@ class Tree:
         for child in list(node.children or ()):
             self._delete(child, zxid)
         del self.nodes[path]
-        self.answers.pop(path, None)
+        self._forget_answers(path)
+        self._forget_answers(parent_path)
         if parent.children:
             parent.children.pop(path, None)
         self._unindex(path, stats.owner_of(node.stat))
@@ -322,7 +321,7 @@ class Tree:
         node = self.nodes.get(path)
         if node is None:
             return errors.NO_NODE, path, None, None
-        self.answers.pop(path, None)
+        self._forget_answers(path)
         old_acl = node.acl
         node.acl = self.acls.intern(encoded)
         self.acls.release(old_acl)
@@ -351,11 +350,15 @@ class Tree:
         return errors.OK, b"", None, outcomes
 
     def _change_stat(self, path: bytes, node: Znode, stat: bytes) -> None:
-        self.answers.pop(path, None)
+        self._forget_answers(path)
         if self._is_counting and not path.startswith(_UNCOUNTED):
             change = node_digest(path, node.data, stat) - node_digest(path, node.data, node.stat)
             self.digest = self.digest + change & DIGEST_MASK
         node.stat = stat
+
+    def _forget_answers(self, path: bytes) -> None:
+        self.answers.pop(path, None)
+        self.lists.pop(path, None)
 
     def _owner_of(self, kind: int, ttl_or_ephemeral: int, session_id: int) -> int:
         if kind == txns.CREATE_CONTAINER:
@@ -382,9 +385,6 @@ class Tree:
             del self.containers[path]
         elif kind == TTL:
             del self.ttls[path]
-
-    def _link(self, path: bytes) -> None:
-        self.nodes[paths.parent_of(path)].load_children()[path] = None
 
     def _fire(self, event: int, path: bytes, zxid: int, acl: Acl) -> dict[int, None]:
         told = self.watches.on_data_event(path)
@@ -426,7 +426,7 @@ class Tree:
 
     def _set_usage(self, subject: bytes, stats_node: Znode, usage: quotas.QuotaText) -> None:
         text = usage.encode()
-        self.answers.pop(quotas.stats_path(subject), None)
+        self._forget_answers(quotas.stats_path(subject))
         self.data_bytes += len(text) - stats_node.data_length()
         stats_node.data = text
 
@@ -448,9 +448,23 @@ def adopt(tree: Tree, other: Tree) -> None:
     """Make `tree` what `other` is, which nobody uses any more; who holds `tree` and watches it goes on with it."""
     tree.nodes, tree.acls, tree.sessions = other.nodes, other.acls, other.sessions
     tree.ephemerals, tree.containers, tree.ttls = other.ephemerals, other.containers, other.ttls
-    tree.quotas, tree.answers = other.quotas, {}
+    tree.quotas, tree.answers, tree.lists = other.quotas, {}, {}
     tree.last_zxid, tree.digest, tree.data_bytes = other.last_zxid, other.digest, other.data_bytes
     tree.fired.clear()
+
+
+def keep(kept: dict[bytes, bytes], path: bytes, answer: bytes, limit: int) -> None:
+    """Remember in `Tree.answers` (getData) or `Tree.lists` (getChildren2) what any reader of a node is told.
+
+    Args:
+        limit: how many answers are kept at most; with one more all are dropped.
+
+    It is forgotten when the node changes.
+    """
+    if len(kept) >= limit:
+        kept.clear()
+    if limit > 0:
+        kept[path] = answer
 
 
 def pack_children(node: Znode) -> bytes:
