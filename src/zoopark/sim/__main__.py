@@ -10,6 +10,8 @@ from zoopark.sim.ensemble import ALONE, BARE, WHOLE
 from zoopark.sim.scenario import Plan, Run, shortest
 
 KINDS = {"alone": ALONE, "bare": BARE, "ensemble": WHOLE}
+SHAPES = ((3, 0), (3, 1), (5, 0), (5, 2))
+"""(voters, observers); the seed chooses one of these where they are not given."""
 
 
 def main(arguments: list[str]) -> int:
@@ -24,7 +26,9 @@ def main(arguments: list[str]) -> int:
     run.go()
     spent_s = time.perf_counter() - began_s
     world = run.world
-    _say(f"seed {plan.seed}  trace {world.trace_hash()}  {world.count} events  {world.count / spent_s:,.0f} a second")
+    shape = f"{plan.n_voters}+{plan.n_observers} members"
+    speed = f"{world.count} events  {world.count / spent_s:,.0f} a second"
+    _say(f"seed {plan.seed}  {shape}  trace {world.trace_hash()}  {speed}")
     for name in sorted(world.counts):
         _say(f"{world.counts[name]:>8}  {name}")
     if run.failure:
@@ -68,14 +72,16 @@ def _add(totals: dict[str, int], run: Run) -> None:
 
 
 def _report(plan: Plan, run: Run) -> None:
-    _say(f"seed {plan.seed}, event {run.world.count}: {run.failure}")
+    shape = f"{plan.n_voters}+{plan.n_observers} members"
+    _say(f"seed {plan.seed}, {shape}, {plan.n_events} events, at event {run.world.count}: {run.failure}")
     _say(f"the shortest prefix that fails: {shortest(plan)} events")
 
 
 def _plan(options: argparse.Namespace, seed: int) -> Plan:
     kind = KINDS[options.kind]
-    n_voters = options.members if kind is not ALONE else 1
-    n_observers = options.observers if kind is not ALONE else 0
+    n_voters, n_observers = SHAPES[seed % len(SHAPES)] if kind is not ALONE else (1, 0)
+    if options.members and kind is not ALONE:
+        n_voters, n_observers = options.members, options.observers
     plan = Plan(seed, options.events, kind, n_voters, n_observers, 0 if kind is BARE else options.clients)
     plan.workloads = options.workload or None
     plan.nemeses = options.nemesis
@@ -86,8 +92,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m zoopark.sim", description="Simulated ensembles, seed by seed.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=sorted(KINDS), default="ensemble", help="what the members are")
-    parser.add_argument("--members", type=int, default=3, help="voters")
-    parser.add_argument("--observers", type=int, default=0)
+    parser.add_argument("--members", type=int, default=0, help="voters; without it the seed says who there is")
+    parser.add_argument("--observers", type=int, default=0, help="beside so many members")
     parser.add_argument("--clients", type=int, default=5)
     parser.add_argument("--events", "--steps", type=int, default=20_000, help="before everything is healed")
     parser.add_argument("--workload", action="append", help="one of them; may be given again")
