@@ -38,6 +38,10 @@ def test_a_client_is_served_once_everything_it_asked_is_answered() -> None:
     assert not client.is_served()
     ensemble.world.run(1 << 30, ensemble.world.now_us + SECOND)
     assert client.is_served()
+    client.die_soon()
+    assert not client.is_served()
+    ensemble.world.run(1 << 30, ensemble.world.now_us + 2 * SECOND)
+    assert client.is_served()
     assert client.link is not None
     ensemble.network.break_link(client.link)
     assert not client.is_served()

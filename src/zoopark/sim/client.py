@@ -139,10 +139,10 @@ class SimClient:
         self._send(self._last_xid, ask.op, ask.body, ask)
 
     def is_served(self) -> bool:
-        """Whether it has a session, over a link that nobody has left, and everything is answered that it asked."""
+        """Whether it has a session, over a link that nobody leaves, and everything is answered that it asked."""
         link = self.link
         is_linked = self.state == OPEN and link is not None and link.is_open and all(link.is_alive)
-        return is_linked and all(ask is None for _, ask, _ in self._begun)
+        return is_linked and not self._is_leaving and all(ask is None for _, ask, _ in self._begun)
 
     def hang_up_soon(self) -> None:
         """Leave the server without a word after the next request; the session lives on."""
