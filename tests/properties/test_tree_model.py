@@ -106,9 +106,9 @@ def test_the_indexes_are_those_of_the_nodes(history: list[Move]) -> None:
     for path, node in tree.nodes.items():
         owner = stats.owner_of(node.stat)
         if owner:
-            found.setdefault(owner if owner > 0 else tree.kinds.kind_of(owner), []).append(path)
+            found.setdefault(owner if owner > 0 else ("kind", tree.kinds.kind_of(owner)), []).append(path)
     indexed: dict[object, list[bytes]] = {owner: list(paths) for owner, paths in tree.ephemerals.items()}
-    indexed |= {kind: list(paths) for kind, paths in ((2, tree.containers), (3, tree.ttls)) if paths}
+    indexed |= {("kind", kind): list(paths) for kind, paths in ((2, tree.containers), (3, tree.ttls)) if paths}
     assert {key: sorted(paths) for key, paths in indexed.items()} == {key: sorted(p) for key, p in found.items()}
     acls = [node.acl for node in tree.nodes.values() if node.acl is not tree.acls.open]
     assert {acl.acl_id: acl.uses for acl in tree.acls.by_id.values() if acl is not tree.acls.open} == {

@@ -189,7 +189,14 @@ def build_deaf(machine: Machine, found: Recovered, now: Now) -> Any:
 def build_lenient(machine: Machine, found: Recovered, now: Now) -> Any:
     """A member that lets no session expire."""
     member = build_whole(machine, found, now)
-    vars(member.sessions).update(take_expired=lambda now_ms: [], deadline=lambda: None)
+    on_timeout = member.on_timeout
+
+    def on_lenient_timeout(now: Now) -> None:
+        for session in member.sessions.by_id.values():
+            session.heard_ms = now.mono_ms
+        on_timeout(now)
+
+    vars(member)["on_timeout"] = on_lenient_timeout
     return member
 
 
