@@ -196,7 +196,7 @@ def build_lenient(machine: Machine, found: Recovered, now: Now) -> Any:
             session.heard_ms = now.mono_ms
         on_timeout(now)
 
-    vars(member)["on_timeout"] = on_lenient_timeout
+    member.__dict__.update(on_timeout=on_lenient_timeout)
     return member
 
 
