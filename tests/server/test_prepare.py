@@ -5,7 +5,7 @@ import pytest
 from tests.compat import requests as ask
 from tests.compat import wire
 from tests.compat.requests import Acl, Request
-from tests.properties.workshop import START_MS, Workshop, err_of
+from tests.properties.workshop import KINDS, START_MS, Workshop, err_of
 from zoopark import errors
 from zoopark.jute import txn as txns
 from zoopark.server.config import default_config
@@ -263,3 +263,16 @@ def test_close_session_may_leave_its_paths_out() -> None:
     assert body_of(shop.prepare(ask.close_session())) == b""
     shop.apply()
     assert b"/e" not in shop.tree.nodes
+
+
+def test_a_closing_session_with_very_many_ephemerals_lists_none_of_them() -> None:
+    """The list would be more than one member takes from another; those who apply it know what the session owns."""
+    shop = Workshop()
+    shop.open(1)
+    for number in range(5_000):
+        shop.prepare(ask.create(f"/{number:0250d}", flags=1))
+    shop.apply()
+    txn = shop.prepare(ask.raw(wire.CLOSE_SESSION, b""))
+    assert len(txn) == txns.HEADER_BYTES + txns.DIGEST_BYTES
+    shop.apply()
+    assert shop.tree.ephemerals == {} and len(shop.tree.nodes) == len(Tree(KINDS).nodes)

@@ -29,6 +29,9 @@ from zoopark.tree.znode import Znode
 
 ANY_VERSION: Final = -1
 MAX_VERSION: Final = 0x7FFFFFFF
+MAX_LISTED_BYTES: Final = 1 << 20
+"""Of the paths in a closeSession: with more it lists none, as from servers that never do, and who applies it takes what
+the session owns. Else one session could make a transaction that no other member accepts (ZOOKEEPER-3496)."""
 _SEQUENTIAL_BIT: Final = proto.SEQUENTIAL_FLAG & proto.EPHEMERAL_SEQUENTIAL_FLAG & proto.SEQUENTIAL_TTL_FLAG
 _TTL_FLAGS: Final = (proto.TTL_FLAG, proto.SEQUENTIAL_TTL_FLAG)
 _NO_OWNER: Final = bytes(8)
@@ -313,7 +316,8 @@ class Preparer:
         session = self.sessions.by_id.get(session_id)
         if session is not None:
             session.is_closing = True
-        return txns.encode_close_session(doomed) if self.config.has_close_session_txn else b""
+        encoded = txns.encode_close_session(doomed) if self.config.has_close_session_txn else b""
+        return encoded if len(encoded) <= MAX_LISTED_BYTES else b""
 
     def _multi(self, body: bytes) -> bytes:
         """All parts against a view of their own, which is kept only if none is refused."""
