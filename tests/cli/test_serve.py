@@ -75,3 +75,15 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(tmp_path: Path, argum
         check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", line + "\n")
+
+
+@pytest.mark.parametrize(("myid", "expected"), [("2", 2), (None, 1)])
+def test_myid_is_given_or_read(tmp_path: Path, myid: str | None, expected: int) -> None:
+    """What is given counts more than the file: containers have no file."""
+    zoo_cfg = tmp_path / "zoo.cfg"
+    lines = "".join(f"server.{sid}=h:1:2;{2180 + sid}\n" for sid in (1, 2))
+    zoo_cfg.write_text(f"dataDir={tmp_path}\ninitLimit=5\nsyncLimit=5\n{lines}")
+    (tmp_path / "myid").write_text("1\n")
+    config = load(zoo_cfg, {}, myid)
+    assert config.membership is not None and config.membership.sid == expected
+    assert config.client_port == 2180 + expected

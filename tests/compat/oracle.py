@@ -151,6 +151,11 @@ class Server:
             self._process.wait()
             self._forget()
 
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(number)
+
     def word(self, command: str) -> str:
         """The answer to a four-letter word; ServerFailedError if the port does not answer."""
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from zoopark.errors import ConfigError
 from zoopark.server.config import Config, default_config, load_config
+from zoopark.server.membership import UNKNOWN
 from zoopark.server.settings import SETTINGS, Setting, Value
 
 SMALLEST = "dataDir=/data\nclientPort=2181\n"  # a key under test stands on line 3
@@ -116,24 +117,24 @@ REFUSED = [
         "maxSessionTimeout=5",
         "zoo.cfg:3: maxSessionTimeout=5: minSessionTimeout 6000 ms must not be larger than maxSessionTimeout 5 ms",
     ),
+    ("server.1=a:2888:3888\nserver.2=b:2888:3888", "zoo.cfg: initLimit is missing: an ensemble needs it, in ticks"),
     (
-        "server.1=a:2888:3888\nserver.2=b:2888:3888",
-        "zoo.cfg:4: server.2=b:2888:3888: one participant is allowed, an ensemble is not there yet",
-    ),
-    (
-        "server.1=a:2888:3888\nserver.2=b:2888:3888:observer;2181",
-        "zoo.cfg:4: server.2=b:2888:3888:observer;2181: one participant is allowed, an ensemble is not there yet",
+        "initLimit=5\nserver.1=a:2888:3888\nserver.2=b:2888:3888",
+        "zoo.cfg: syncLimit is missing: an ensemble needs it, in ticks",
     ),
     (
         "server.1=a:2888:3888:Observer",
-        "zoo.cfg:3: server.1=a:2888:3888:Observer: one participant is allowed, an ensemble is not there yet",
+        "zoo.cfg:3: server.1=a:2888:3888:Observer: observers need two participants or more",
     ),
-    ("server.x=a:1:2", "zoo.cfg:3: server.x=a:1:2: server.N with a whole number N is allowed"),
-    ("server.1=a:1:2;99999", "zoo.cfg:3: server.1=a:1:2;99999: host:port:port;[address:]port is allowed"),
+    ("server.x=a:1:2", "zoo.cfg:3: server.x=a:1:2: server.N with a whole number N from 0 to 255 is allowed"),
+    (
+        "server.1=a:1:2;99999",
+        "zoo.cfg:3: server.1=a:1:2;99999: host:port:port[:participant|:observer][;[address:]port] is allowed",
+    ),
     ("server.1=a:1:2;2182", "zoo.cfg:3: server.1=a:1:2;2182: the same client port as in clientPort=2181 is allowed"),
     (
         "dynamicConfigFile=z.dyn",
-        "zoo.cfg:3: dynamicConfigFile=z.dyn: an ensemble is not there yet; write the keys of one server into this file",
+        "zoo.cfg:3: dynamicConfigFile=z.dyn: reconfiguration is not there yet; write the server lines into this file",
     ),
     ("enforce.auth.enabled=true", "zoo.cfg:3: enforce.auth.enabled=true: enforce.auth.schemes is missing"),
     (
@@ -183,11 +184,11 @@ def test_one_server_line_may_say_the_client_port(client_part: str, address: str,
 
 def test_keys_of_later_parts_are_named_in_one_warning() -> None:
     """The owner of an existing zoo.cfg must learn what of it is not in force, once and together."""
-    later = "ssl.keyStore.location=x\nmetricsProvider.httpPort=7000\nadmin.serverPort=8080\nquorumListenOnAllIPs=true\n"
+    later = "ssl.keyStore.location=x\nmetricsProvider.httpPort=7000\nadmin.serverPort=8080\noraclePath=/o\n"
     quiet = "admin.enableServer=false\nsslQuorum=false\nstandaloneEnabled=true\nnio.numWorkerThreads=4\n"
     _, warnings = _load(SMALLEST + later + quiet, {"zookeeper.audit.enable": "true"})
     assert warnings == [
-        "not in force yet: admin.serverPort, metricsProvider.httpPort, quorumListenOnAllIPs,"
+        "not in force yet: admin.serverPort, metricsProvider.httpPort, oraclePath,"
         " ssl.keyStore.location, zookeeper.audit.enable"
     ]
 
@@ -278,3 +279,60 @@ def test_equal_texts_make_equal_records() -> None:
     """Config is a value."""
     assert _load(SMALLEST) == _load(SMALLEST)
     assert _load(SMALLEST)[0] != _load(SMALLEST + "snapCount=7")[0]
+
+
+ENSEMBLE = """dataDir=/d
+initLimit=10
+syncLimit=5
+server.1=a:2888:3888;2181
+server.2=b:2888:3888:participant;h:2182
+server.3=c:2888:3888:observer
+"""
+
+
+def _load_member(sid: int, text: str = ENSEMBLE) -> tuple[Config, list[str]]:
+    return load_config(text, source_name="zoo.cfg", overrides={}, sid=sid)
+
+
+@pytest.mark.parametrize(("sid", "address", "port"), [(1, "", 2181), (2, "h", 2182)])
+def test_a_member_finds_its_client_port_in_its_own_line(sid: int, address: str, port: int) -> None:
+    """Everybody has the same server lines; myid says which of them is one's own."""
+    config, warnings = _load_member(sid)
+    assert (config.client_port_address, config.client_port) == (address, port)
+    assert config.membership is not None and config.membership.sid == sid
+    assert (config.init_limit, config.sync_limit, warnings) == (10, 5, [])
+
+
+def test_a_member_without_a_client_port_is_refused() -> None:
+    """The observer's line says none, nor does clientPort."""
+    with pytest.raises(ConfigError, match=r"^zoo.cfg: clientPort is missing: a TCP port is needed$"):
+        _load_member(3)
+
+
+def test_a_myid_that_no_line_has_is_refused() -> None:
+    """The usual mistake of a copied directory."""
+    with pytest.raises(ConfigError, match=r"^zoo.cfg:4: server.1: myid is 7, and there is no line server.7$"):
+        _load_member(7)
+
+
+def test_an_ensemble_can_be_told_before_its_myid_is_read() -> None:
+    """The file myid lies in dataDir, so dataDir must be known first."""
+    config, _ = _load(ENSEMBLE)
+    assert config.membership is not None and config.membership.sid == UNKNOWN and config.data_dir == "/d"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("peerType=observer", "peerType=observer, but server.1 is a participant; the server line counts"),
+        (
+            "localSessionsEnabled=true",
+            "localSessionsEnabled=true: local sessions are not there yet; every session is global",
+        ),
+        ("leaderServes=no", "not in force yet: leaderServes"),
+        ("snapshotSizeFactor=0.5", "not in force yet: snapshotSizeFactor"),
+    ],
+)
+def test_a_member_is_warned_of_what_it_cannot_do_yet(line: str, expected: str) -> None:
+    """What means nothing to one server may mean much to a member."""
+    assert _load_member(1, f"{ENSEMBLE}{line}\n")[1] == [expected]

@@ -12,7 +12,6 @@ from zoopark.server.settings import SETTINGS
         ("server.1", True),
         ("group.2", True),
         ("weight.2", True),
-        ("initLimit", True),
         ("metricsProvider.httpPort", True),
         ("secureClientPort", True),
         ("admin.serverPort", False),
@@ -36,7 +35,7 @@ def test_other_keys_are_not_later(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("initLimit", "10", True),
+        ("cnxTimeout", "10", True),
         ("sslQuorum", "False", True),
         ("sslQuorum", "true", False),
         ("standaloneEnabled", "true", True),
@@ -49,7 +48,7 @@ def test_other_keys_are_not_later(key: str) -> None:
     ],
 )
 def test_a_later_key_that_asks_for_nothing_is_told_apart(key: str, value: str, expected: bool) -> None:
-    """Everybody's zoo.cfg has initLimit; a warning nobody can act on hides the ones that matter."""
+    """A warning nobody can act on hides the ones that matter."""
     assert expected == asks_for_nothing(key, value)
 
 
@@ -58,3 +57,10 @@ def test_no_key_is_both_honoured_and_not() -> None:
     honoured = [setting.key for setting in SETTINGS]
     assert [key for key in honoured if is_later(key) or key in WITHOUT_EFFECT] == []
     assert [key for key in WITHOUT_EFFECT if is_later(key)] == []
+
+
+@pytest.mark.parametrize(("key", "expected"), [("cnxTimeout", False), ("jvm.pause.monitor", True)])
+def test_what_asks_for_nothing_of_one_server_may_ask_a_member(key: str, expected: bool) -> None:
+    """But Java's own tuning asks nobody for anything."""
+    assert asks_for_nothing(key, "10")
+    assert expected == asks_for_nothing(key, "10", is_ensemble=True)

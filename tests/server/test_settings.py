@@ -105,7 +105,7 @@ def test_which_properties_set_a_key() -> None:
 
 def test_rows_and_config_name_the_same_fields() -> None:
     """A row without a typed field could not be used; a field without a row would never be set."""
-    derived = {"has_ensemble_scheme", "properties", "source_name"}
+    derived = {"has_ensemble_scheme", "membership", "properties", "source_name"}
     assert {setting.field for setting in SETTINGS} | derived == set(Config.__annotations__)
     assert len(SETTINGS) == len({setting.field for setting in SETTINGS}) == len({setting.key for setting in SETTINGS})
 

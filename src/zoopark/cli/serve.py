@@ -26,23 +26,30 @@ DEFAULT_DATA_DIR: Final = "zoopark-data"
     metavar="NAME=VALUE",
     help="Set what a JVM property would, as in -D zookeeper.snapCount=1000. May be repeated.",
 )
-def serve(config: Path | None, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--myid",
+    metavar="N",
+    envvar="ZOOPARK_MYID",
+    help="Which server.N of the ensemble this is, in place of the file myid in dataDir. Also ZOOPARK_MYID.",
+)
+def serve(config: Path | None, overrides: tuple[str, ...], myid: str | None) -> None:
     """Serve ZooKeeper's clients until SIGTERM or Ctrl-C.
 
     CONFIG is an ordinary zoo.cfg. Without it the server listens on 127.0.0.1:2181 and keeps its data in ./zoopark-data.
     """
-    loaded = load(config, _properties(overrides))
+    loaded = load(config, _properties(overrides), myid)
     from zoopark.host.run import run_server
 
     sys.exit(run_server(loaded))
 
 
-def load(path: Path | None, properties: dict[str, str]) -> "Config":
+def load(path: Path | None, properties: dict[str, str], myid: str | None = None) -> "Config":
     """The configuration of one start; its warnings go to stderr.
 
     Args:
         path: a zoo.cfg, or None for the embedded default.
         properties: JVM properties of the command line by their full names.
+        myid: which server of an ensemble this is; None for what the file myid says.
 
     Effects: a file or a value that cannot be used is named in one line on stderr and leaves the program with code 2.
     """
@@ -50,13 +57,31 @@ def load(path: Path | None, properties: dict[str, str]) -> "Config":
     from zoopark.server.config import EMBEDDED, load_config
 
     text = f"{EMBEDDED}dataDir={DEFAULT_DATA_DIR}\n" if path is None else _read(path)
+    source_name = "" if path is None else str(path)
     try:
-        config, warnings = load_config(text, source_name="" if path is None else str(path), overrides=properties)
+        config, warnings = load_config(text, source_name=source_name, overrides=properties)
+        if config.membership is not None:
+            sid = _sid(config, myid)
+            config, warnings = load_config(text, source_name=source_name, overrides=properties, sid=sid)
     except ConfigError as error:
         _refuse(str(error))
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     return config
+
+
+def _sid(config: "Config", myid: str | None) -> int:
+    """Which server of the ensemble this is. Raises ConfigError."""
+    from zoopark.server.membership import read_myid
+
+    if myid is not None:
+        return read_myid(myid, "--myid")
+    path = Path(config.data_dir) / "myid"
+    if not path.exists():
+        _refuse(
+            f"{path}: there is no such file: it says which server.N of {config.source_name} this is, as --myid does"
+        )
+    return read_myid(_read(path), str(path))
 
 
 def _properties(overrides: tuple[str, ...]) -> dict[str, str]:

@@ -101,6 +101,7 @@ class LogWriter:
         self._is_slow = False
         self._is_roll_due = False
         self._is_mark_due = False
+        self._is_rewriting = False
         if ring is not None:
             asyncio.get_running_loop().add_reader(ring.fd, self._on_ring, ring)
 
@@ -110,6 +111,7 @@ class LogWriter:
         Args:
             is_alone: nothing else came in since the last append, so that nobody is kept by waiting for the disk.
         """
+        assert not self._is_rewriting, "an append while the files change"
         if self._under_way or self._flush_delay_ms or 0 < self._max_batch_size < len(entries):
             self._backlog.extend(entries)
             self._flush()
@@ -154,6 +156,16 @@ class LogWriter:
                 return
             self._reserve_ahead()
             self.on_logged(entries[-1][0])
+
+    def rewrite(self, act: Callable[[], TxnLog], on_done: Callable[[], None]) -> None:
+        """Have `act` change the log's files in the log's thread, while nothing is written and nothing else asked for.
+
+        The log that it returns takes the place of this one, then on_done is called in the loop; or on_error.
+        """
+        assert self.is_idle() and not self._is_rewriting, "the log is at work"
+        self._is_rewriting = True
+        future = asyncio.get_running_loop().run_in_executor(self._pool, act)
+        future.add_done_callback(lambda done: self._on_rewritten(done, on_done))
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -234,6 +246,17 @@ class LogWriter:
     def _fail(self, error: BaseException) -> None:
         self._is_failed = True
         self.on_error(error)
+
+    def _on_rewritten(self, done: "asyncio.Future[TxnLog]", on_done: Callable[[], None]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._fail(error)
+            return
+        self._is_rewriting = self._is_roll_due = self._is_mark_due = False
+        self.log = done.result()
+        if self._ring is not None:
+            self._ring.forget()
+        on_done()
 
     def _roll_if_due(self) -> None:
         if self._is_roll_due:

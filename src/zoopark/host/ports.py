@@ -10,6 +10,10 @@ from typing import Final
 
 from zoopark.errors import ZooparkError
 
+CLIENTS: Final = "client"
+QUORUM: Final = "quorum"
+ELECTION: Final = "election"
+CLIENT_KEYS: Final = ("clientPortAddress", "clientPort")
 _NO_SUCH_FAMILY: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
@@ -17,12 +21,13 @@ class PortError(ZooparkError):
     """An address that cannot be listened on."""
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, keys: tuple[str, str] = CLIENT_KEYS) -> list[socket.socket]:
     """Take an address for listening.
 
     Args:
         host: a name or an IP address; "" for every interface, IPv4 and IPv6.
         port: a TCP port; 0 for any free one, the same on all interfaces.
+        keys: what of zoo.cfg says the host, and the port.
 
     Returns: bound sockets that do not listen yet, at least one.
     Errors: PortError, one line for the user.
@@ -31,7 +36,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise PortError(f"cannot listen on {where}: no such host: {error.strerror}; see clientPortAddress") from error
+        raise PortError(f"cannot listen on {where}: no such host: {error.strerror}; see {keys[0]}") from error
     bound: list[socket.socket] = []
     refusals: list[OSError] = []
     for family, address in dict.fromkeys((item[0], item[4]) for item in found):
@@ -45,7 +50,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     if hard or not bound:
         for sock in bound:
             sock.close()
-        raise PortError(_say(where, (hard or refusals)[0]))
+        raise PortError(_say(where, (hard or refusals)[0], keys))
     return bound
 
 
@@ -63,16 +68,16 @@ def _bind_one(family: int, address: tuple[str | int, ...]) -> socket.socket:
     return sock
 
 
-def _say(where: str, error: OSError) -> str:
+def _say(where: str, error: OSError, keys: tuple[str, str]) -> str:
     reasons = {
-        errno.EADDRINUSE: "the port is in use; stop the other server, or set clientPort",
-        errno.EADDRNOTAVAIL: "this machine has no such address; see clientPortAddress",
+        errno.EADDRINUSE: f"the port is in use; stop the other server, or set {keys[1]}",
+        errno.EADDRNOTAVAIL: f"this machine has no such address; see {keys[0]}",
         errno.EACCES: "not allowed for this user; ports below 1024 need a privilege",
     }
     return f"cannot listen on {where}: {reasons.get(error.errno or 0, error.strerror)}"
 
 
-def in_use(sock: socket.socket, error: OSError) -> PortError:
+def in_use(sock: socket.socket, error: OSError, keys: tuple[str, str] = CLIENT_KEYS) -> PortError:
     """What to say when `listen` fails on a socket that could be bound: somebody was faster."""
     host, port = sock.getsockname()[:2]
-    return PortError(_say(f"{host}:{port}", error))
+    return PortError(_say(f"{host}:{port}", error, keys))

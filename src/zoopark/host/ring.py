@@ -92,7 +92,7 @@ class Ring:
         """
         assert data and not self._data, "one write at a time"
         if path != self._path:
-            self._forget()
+            self.forget()
             self._file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             self._path = path
         self._data, self._offset = data, offset
@@ -128,7 +128,7 @@ class Ring:
         with suppress(OSError):
             while self._data and not self.finish():
                 pass
-        self._forget()
+        self.forget()
         self._submissions.close()
         self._rings.close()
         os.close(self.fd)
@@ -148,7 +148,9 @@ class Ring:
             self._data = b""
             raise
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Close the file that was written last: its name may become another file's."""
+        assert not self._data, "a write is under way"
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -22,16 +22,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from random import Random
-from typing import Any, Final, cast, final
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 from zoopark.errors import StorageError, ZooparkError
 from zoopark.host.listener import ClientLink
 from zoopark.host.logwriter import Gathering, LogWriter
-from zoopark.host.ports import PortError, bind, in_use
+from zoopark.host.ports import CLIENTS, ELECTION, QUORUM, PortError, bind, in_use
 from zoopark.host.ring import Ring
 from zoopark.host.screen import Screen
 from zoopark.host.snapshotter import Snapshotter, save
-from zoopark.host.storage import DirectoryLock, FileDisk, lock_directory
+from zoopark.host.storage import DirectoryLock, FileDisk, explain, lock_directory
 from zoopark.host.survey import LoadTimes, Surveyor
 from zoopark.log.snapfiles import SNAPPY, purge
 from zoopark.log.snappy import require_snappy
@@ -39,8 +40,12 @@ from zoopark.log.txnlog import MAX_BATCH_ENTRIES
 from zoopark.record import Effect, Now
 from zoopark.server.config import Config
 from zoopark.server.effects import Append, CloseLink, Flush, Note, Purge, TakeSnapshot
+from zoopark.server.ensemble import EnsembleMember
 from zoopark.server.member import Member
 from zoopark.server.recovery import Recovered, log_directory, recover, snapshot_directory
+
+if TYPE_CHECKING:
+    from zoopark.host.ensemble import Agreement
 
 EXIT_STOPPED: Final = 0
 EXIT_UNEXPECTED: Final = 1
@@ -76,10 +81,18 @@ class StartError(ZooparkError):
 
 @final
 class Server:
-    """The thin floor between a member and the world."""
+    """The thin floor between a member and the world.
 
-    def __init__(self, config: Config, found: Recovered, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        disk: where `found` was recovered from.
+
+    Attributes:
+        agreement: what else is done for a member of an ensemble; None for one server alone.
+    """
+
+    def __init__(self, config: Config, found: Recovered, disk: FileDisk, loop: asyncio.AbstractEventLoop) -> None:
         self.config = config
+        self.disk = disk
         self.loop = loop
         self.links: dict[int, ClientLink] = {}
         self.paused: dict[ClientLink, None] = {}
@@ -89,7 +102,8 @@ class Server:
         self._checked_s = -CLOCK_CHECK_S
         self._now = Now(0, 0)
         self.surveyor = Surveyor(config, config.client_port)
-        self.member = Member(config, found.tree, Random(), self.now(), self.surveyor.look)
+        self.agreement: Agreement | None = None
+        self.member = self._build_member(found)
         self.member.logged_since_snapshot = found.n_txns
         delay_ms, most = config.flush_delay_ms, config.max_batch_size
         self.log_writer = LogWriter(
@@ -102,6 +116,7 @@ class Server:
         )
         self.snapshotter = Snapshotter(config, found.tree, self._on_snapshot)
         self._chores = ThreadPoolExecutor(1, "purge")
+        self.files_lock = Lock()
         self.gathering = Gathering()
         self.n_chunks = 0
         self._is_turning = False
@@ -111,6 +126,14 @@ class Server:
         self._snapshot_began_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = -1
+
+    def _build_member(self, found: Recovered) -> Member | EnsembleMember:
+        if self.config.membership is None:
+            return Member(self.config, found.tree, Random(), self.now(), self.surveyor.look)
+        from zoopark.host.ensemble import Agreement
+
+        self.agreement = Agreement(self, found)
+        return self.agreement.member
 
     def now(self) -> Now:
         """The moment of this turn; the loop's clock is read once a turn by the loop itself."""
@@ -138,10 +161,13 @@ class Server:
             self.wake()
             return
         self._is_turning = True
+        carry_out = self.carry_out if self.agreement is None else self.agreement.carry_out
         while effects := self.member.take():
             for effect in effects:
-                self._carry_out(effect)
+                carry_out(effect)
         self._is_turning = False
+        if self.agreement is not None:
+            self.agreement.look_at_role()
         if self._is_stopping:
             return
         if self.paused:
@@ -180,6 +206,8 @@ class Server:
     def close(self) -> None:
         """Give up what is still under way: a snapshot, connections that do not end."""
         self._is_stopping = True
+        if self.agreement is not None:
+            self.agreement.close()
         if self._timer is not None:
             self._timer.cancel()
         self.snapshotter.stop()
@@ -205,7 +233,8 @@ class Server:
     def _is_busy(self) -> bool:
         return not self.exit_code and (bool(self.member.pipeline.pending) or self.member.has_effects())
 
-    def _carry_out(self, effect: Effect) -> None:
+    def carry_out(self, effect: Effect) -> None:
+        """One effect that every server has."""
         if isinstance(effect, Append):
             if not self.exit_code:
                 self.gathering.on_batch(len(effect.entries))
@@ -252,7 +281,9 @@ class Server:
             self.wake()
 
     def _on_log_error(self, error: BaseException) -> None:
-        self.fail(EXIT_UNEXPECTED, f"cannot write the transaction log in {log_directory(self.config)}: {_why(error)}")
+        self.fail(
+            EXIT_UNEXPECTED, f"cannot write the transaction log in {log_directory(self.config)}: {explain(error)}"
+        )
 
     def _on_snapshot(self, problem: str | None, is_fatal: bool) -> None:
         if problem is not None and is_fatal:
@@ -269,15 +300,19 @@ class Server:
     def _purge(self, keep: int) -> None:
         """Remove files in a thread: the file system may take its time for large ones."""
         data_dir, log_dir = snapshot_directory(self.config), log_directory(self.config)
-        future = self.loop.run_in_executor(self._chores, purge, FileDisk(), data_dir, log_dir, keep)
+        future = self.loop.run_in_executor(self._chores, self._purge_files, data_dir, log_dir, keep)
         future.add_done_callback(self._on_purged)
+
+    def _purge_files(self, data_dir: str, log_dir: str, keep: int) -> list[str]:
+        with self.files_lock:
+            return purge(FileDisk(), data_dir, log_dir, keep)
 
     def _on_purged(self, done: "asyncio.Future[list[str]]") -> None:
         error = done.exception()
         if isinstance(error, FileNotFoundError):
             _log.warning("purge: somebody else removed %s meanwhile", error.filename)
         elif isinstance(error, OSError):
-            self.fail(EXIT_UNEXPECTED, f"cannot purge old files: {_why(error)}")
+            self.fail(EXIT_UNEXPECTED, f"cannot purge old files: {explain(error)}")
         else:
             for path in done.result():
                 _log.info("purged %s", path)
@@ -344,27 +379,39 @@ def run_server(config: Config) -> int:
 
 
 def _run_locked(config: Config, screen: Screen) -> int:
-    sockets = bind(config.client_port_address, config.client_port)
+    doors: dict[str, list[socket.socket]] = {}
     try:
+        _bind_all(config, doors)
         times = LoadTimes(screen.progress)
-        found = _recover(config, times, screen)
+        disk = FileDisk()
+        found = _recover(config, disk, times, screen)
         _allow_many_files()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(config, found, times, sockets, screen))
+            return runner.run(_serve((config, found, disk), times, doors, screen))
     finally:
-        for sock in sockets:
-            sock.close()
+        for sockets in doors.values():
+            for sock in sockets:
+                sock.close()
 
 
-def _recover(config: Config, times: LoadTimes, screen: Screen) -> Recovered:
+def _bind_all(config: Config, doors: dict[str, list[socket.socket]]) -> None:
+    doors[CLIENTS] = bind(config.client_port_address, config.client_port)
+    if config.membership is not None:
+        seat = config.membership.own()
+        host, keys = "" if config.has_quorum_on_all_ips else seat.host, (f"server.{seat.sid}",) * 2
+        doors[QUORUM] = bind(host, seat.quorum_port, keys)
+        doors[ELECTION] = bind(host, seat.election_port, keys)
+
+
+def _recover(config: Config, disk: FileDisk, times: LoadTimes, screen: Screen) -> Recovered:
     gc.disable()
     start = time.perf_counter()
     try:
-        found = recover(config, FileDisk(), times.progress)
+        found = recover(config, disk, times.progress)
     except StorageError as error:
         raise StartError(EXIT_DATA_DIR, str(error)) from error
     except OSError as error:
-        raise StartError(EXIT_DATA_DIR, f"cannot read the data directory: {_why(error)}") from error
+        raise StartError(EXIT_DATA_DIR, f"cannot read the data directory: {explain(error)}") from error
     times.stop()
     seconds = time.perf_counter() - start
     gc.freeze()
@@ -376,15 +423,16 @@ def _recover(config: Config, times: LoadTimes, screen: Screen) -> Recovered:
         try:
             save(config, found.tree)
         except OSError as error:
-            raise StartError(EXIT_SNAPSHOT, f"cannot write the first snapshot: {_why(error)}") from error
+            raise StartError(EXIT_SNAPSHOT, f"cannot write the first snapshot: {explain(error)}") from error
     return found
 
 
 async def _serve(
-    config: Config, found: Recovered, times: LoadTimes, sockets: list[socket.socket], screen: Screen
+    start: tuple[Config, Recovered, FileDisk], times: LoadTimes, doors: dict[str, list[socket.socket]], screen: Screen
 ) -> int:
+    config, found, disk = start
     loop = asyncio.get_running_loop()
-    server = Server(config, found, loop)
+    server = Server(config, found, disk, loop)
     times.tell(server.member.metrics, found)
     server.surveyor.resolve_host_name()
     loop.set_exception_handler(server.on_broken)
@@ -393,7 +441,9 @@ async def _serve(
     backlog = config.client_port_listen_backlog if config.client_port_listen_backlog > 0 else BACKLOG
     listeners: list[asyncio.Server] = []
     try:
-        for sock in sockets:
+        if server.agreement is not None:
+            await server.agreement.open(doors, listeners)
+        for sock in doors[CLIENTS]:
             try:
                 listeners.append(await loop.create_server(lambda: _link_to(server), sock=sock, backlog=backlog))
             except OSError as error:
@@ -401,6 +451,8 @@ async def _serve(
             host, port = sock.getsockname()[:2]
             server.surveyor.client_port = port
             screen.say(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+        if server.agreement is not None:
+            server.agreement.start()
         server.wake()
         await server.stopped.wait()
         for listener in listeners:
@@ -445,7 +497,7 @@ def _open_directories(config: Config, held: list[DirectoryLock]) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {error.filename}: not a directory") from error
     except OSError as error:
-        raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {_why(error)}") from error
+        raise StartError(EXIT_DATA_DIR, f"cannot use the data directory: {explain(error)}") from error
 
 
 def _allow_many_files() -> None:
@@ -454,13 +506,6 @@ def _allow_many_files() -> None:
     with suppress(OSError, ValueError):  # some systems have a lower limit that they do not tell
         most = hard if 0 <= hard < MAX_FILES else MAX_FILES
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def _why(error: BaseException) -> str:
-    """What the system said, in a few words."""
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _open_ring() -> Ring | None:

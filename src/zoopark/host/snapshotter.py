@@ -69,7 +69,7 @@ class Snapshotter:
             self.on_done(f"no snapshot was taken, no process can be started: {error.strerror}", False)
             return
         if self.child == 0:
-            _be_child(self.config, self.tree, writer, parent)
+            be_child(self._write, writer, parent)
         os.close(writer)
         self._reader = reader
         self._loop = asyncio.get_running_loop()
@@ -81,6 +81,10 @@ class Snapshotter:
             os.kill(self.child, signal.SIGKILL)
             os.waitpid(self.child, 0)
             self._forget_child()
+
+    def _write(self) -> None:
+        _step_back()
+        save(self.config, self.tree)
 
     def _on_said(self) -> None:
         said = os.read(self._reader, REPORT_BYTES).decode("utf-8", "replace")
@@ -120,8 +124,8 @@ def save(config: Config, tree: Tree) -> SnapshotFile:
         raise
 
 
-def _be_child(config: Config, tree: Tree, pipe: int, parent: int) -> NoReturn:
-    """What the child does; it never returns."""
+def be_child(act: Callable[[], None], pipe: int, parent: int) -> NoReturn:
+    """What a child does that was forked for `act`; it never returns. What goes wrong is written into the pipe."""
     code = 1
     try:
         gc.disable()  # a collection would touch, and so copy, every page
@@ -131,8 +135,7 @@ def _be_child(config: Config, tree: Tree, pipe: int, parent: int) -> NoReturn:
         os.closerange(3, pipe)
         os.closerange(pipe + 1, os.sysconf("SC_OPEN_MAX"))
         _end_with(parent)
-        _step_back()
-        save(config, tree)
+        act()
         code = 0
     except OSError as error:
         os.write(pipe, (error.strerror or str(error)).encode())

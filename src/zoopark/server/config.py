@@ -12,12 +12,12 @@ Must never read a file, resolve a name or look at a clock.
 """
 
 import difflib
-import re
 from collections.abc import Mapping
 from typing import Final, final
 
 from zoopark.errors import ConfigError
 from zoopark.record import Record
+from zoopark.server.membership import UNKNOWN, Line, Membership, Seat, read_membership, read_seat
 from zoopark.server.otherkeys import WITHOUT_EFFECT, asks_for_nothing, is_later, is_later_in_file
 from zoopark.server.properties import TRIMMED, parse_properties
 from zoopark.server.settings import FILE, JVM, SETTINGS, Setting, Value, Whole
@@ -29,7 +29,7 @@ _PREFIX: Final = "zookeeper."
 _COMMAND_LINE: Final = "-D "
 _ENSEMBLE_PROVIDER: Final = "EnsembleAuthenticationProvider"
 _SCHEMES: Final = ("ip", "digest", "ensemble")  # what enforce.auth.schemes may name until there are others
-_CLIENT_PART: Final = re.compile(r"(?:(?P<host>\[[^\]]*\]|[^:]*):)?(?P<port>[0-9]{1,5})")
+_OF_MEMBERSHIP: Final = ("server.", "group", "weight")
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
 
 
@@ -40,7 +40,13 @@ class Config(Record):
     Booleans and texts are as given; a "-1" or "0" that means "no limit" stays what it is, so ask `limit > 0`.
     """
 
-    __slots__ = (*(setting.field for setting in SETTINGS), "has_ensemble_scheme", "properties", "source_name")
+    __slots__ = (
+        *(setting.field for setting in SETTINGS),
+        "has_ensemble_scheme",
+        "membership",
+        "properties",
+        "source_name",
+    )
 
     # Where clients come in.
     client_port: int  # TCP port; 0 = any free one
@@ -60,6 +66,12 @@ class Config(Record):
     has_local_sessions_upgrading: bool  # of no effect on one server, as in ZooKeeper
     is_reconfig_enabled: bool  # which of two errors reconfig gets from one server
     has_close_session_txn: bool  # closeSession transactions carry the paths they delete
+    # The ensemble.
+    membership: Membership | None  # None = one server alone
+    init_limit: int  # ticks for connecting and synchronising
+    sync_limit: int  # ticks without a sign of life
+    peer_type: str  # "participant" or "observer"; the server lines decide
+    has_quorum_on_all_ips: bool  # the quorum and election ports are open on every interface
     # Where data lies.
     data_dir: str  # snapshots and epochs are in its version-2
     data_log_dir: str  # logs are in its version-2
@@ -128,10 +140,17 @@ class Config(Record):
     properties: dict[str, str]  # every JVM property, those from unknown keys of zoo.cfg included
     source_name: str  # the file, "" for the embedded default
 
-    def __init__(self, values: Mapping[str, Value], properties: Mapping[str, str], source_name: str) -> None:
-        assert values.keys() == set(self.__slots__) - {"properties", "source_name"}, values
+    def __init__(
+        self,
+        values: Mapping[str, Value],
+        properties: Mapping[str, str],
+        source_name: str,
+        membership: Membership | None = None,
+    ) -> None:
+        assert values.keys() == set(self.__slots__) - {"membership", "properties", "source_name"}, values
         for field, value in values.items():
             setattr(self, field, value)
+        self.membership = membership
         self.properties = dict(properties)
         self.source_name = source_name
 
@@ -151,26 +170,30 @@ class _Given(Record):
         return ConfigError(f"{self.place}{self.spelling}={self.text}: {allowed} is allowed")
 
 
-def load_config(text: str, *, source_name: str, overrides: Mapping[str, str]) -> tuple[Config, list[str]]:
+def load_config(
+    text: str, *, source_name: str, overrides: Mapping[str, str], sid: int = UNKNOWN
+) -> tuple[Config, list[str]]:
     """The configuration that a zoo.cfg and a command line make together.
 
     Args:
         text: the file's bytes decoded as ISO-8859-1, as Java reads them.
         source_name: the file's name, for errors and warnings.
         overrides: JVM properties of the command line, by their full names: `zookeeper.snapCount`.
+        sid: which server of the ensemble this is. A member's configuration that was made without one is good for
+            nothing but to find out that an ensemble is asked for, and where its myid lies.
 
     Returns:
         The configuration, and warnings of one line each, fit for a user.
 
     Raises:
-        ConfigError: a value that is not allowed, a key that is missing, keys that contradict each other, an ensemble.
+        ConfigError: a value that is not allowed, a key that is missing, keys that contradict each other.
     """
     in_file = {
         key: _Given(f"{source_name}:{entry.line}: ", key, entry.value.strip(TRIMMED))
         for entry in parse_properties(text, source_name)
         for key in [entry.key.strip(TRIMMED)]
     }
-    return _build(in_file, overrides, source_name)
+    return _build(in_file, overrides, source_name, sid)
 
 
 def default_config(data_dir: str, keys: Mapping[str, str] | None = None) -> Config:
@@ -184,28 +207,34 @@ def default_config(data_dir: str, keys: Mapping[str, str] | None = None) -> Conf
         ConfigError: a value of `keys` that is not allowed.
     """
     given = {entry.key: entry.value for entry in parse_properties(EMBEDDED)} | {"dataDir": data_dir} | dict(keys or {})
-    config, _ = _build({key: _Given("", key, text) for key, text in given.items()}, {}, "")
+    config, _ = _build({key: _Given("", key, text) for key, text in given.items()}, {}, "", UNKNOWN)
     return config
 
 
-def _build(in_file: dict[str, _Given], overrides: Mapping[str, str], source_name: str) -> tuple[Config, list[str]]:
+def _build(
+    in_file: dict[str, _Given], overrides: Mapping[str, str], source_name: str, sid: int
+) -> tuple[Config, list[str]]:
     properties = {name: _Given(_COMMAND_LINE, name, text.strip(TRIMMED)) for name, text in overrides.items()}
     properties.update((_property_name(key), given) for key, given in in_file.items() if not _is_of_reader(key))
-    warnings = _warnings(in_file, properties)
+    membership = _read_membership(in_file, sid)
+    warnings = _warnings(in_file, properties, membership is not None)
 
-    _refuse_ensemble(in_file)
     values: dict[str, Value | None] = {}
     for setting in SETTINGS:
         given = _find(setting, in_file, properties)
         values[setting.field] = setting.default if given is None else _read(setting, given, warnings)
-    _derive_client_address(values, in_file, source_name)
+    _derive_client_address(values, in_file, source_name, membership)
     _derive_defaults(values, in_file, source_name)
+    _derive_limits(values, source_name, membership)
+    if membership is not None and sid != UNKNOWN:
+        warnings.extend(_contradictions(values, membership.own()))
     _check_schemes(values, in_file, properties)
     providers = [given.text for name, given in properties.items() if name.startswith("zookeeper.authProvider.")]
     values["has_ensemble_scheme"] = any(provider.endswith(_ENSEMBLE_PROVIDER) for provider in providers)
 
     complete = {field: value for field, value in values.items() if value is not None}
-    return Config(complete, {name: given.text for name, given in properties.items()}, source_name), warnings
+    told = {name: given.text for name, given in properties.items()}
+    return Config(complete, told, source_name, membership), warnings
 
 
 def _is_of_reader(key: str) -> bool:
@@ -243,45 +272,67 @@ def _is_below(text: str, floor: int) -> bool:
     return text.lstrip("+-").isdigit() and int(text) < floor
 
 
-def _refuse_ensemble(in_file: dict[str, _Given]) -> None:
-    """One participant is served alone, as ZooKeeper does; more of them need an ensemble, and so do observers."""
+def _read_membership(in_file: dict[str, _Given], sid: int) -> Membership | None:
     dynamic = in_file.get("dynamicConfigFile")
     if dynamic is not None:
         raise ConfigError(
-            f"{dynamic.place}dynamicConfigFile={dynamic.text}: an ensemble is not there yet;"
-            " write the keys of one server into this file"
+            f"{dynamic.place}dynamicConfigFile={dynamic.text}: reconfiguration is not there yet;"
+            " write the server lines into this file"
         )
-    participants = 0
-    for key, given in in_file.items():
-        if not key.startswith("server."):
-            continue
-        if not re.fullmatch(r"[0-9]{1,18}", key.removeprefix("server.")):
-            raise ConfigError(f"{given.place}{key}={given.text}: server.N with a whole number N is allowed")
-        is_participant = not given.text.partition(";")[0].lower().endswith(":observer")
-        participants += is_participant
-        if participants > 1 or not is_participant:
-            raise ConfigError(
-                f"{given.place}{key}={given.text}: one participant is allowed, an ensemble is not there yet"
-            )
+    return read_membership(_membership_lines(in_file), sid)
 
 
-def _derive_client_address(values: dict[str, Value | None], in_file: dict[str, _Given], source_name: str) -> None:
-    """clientPort, or what follows the semicolon of the only server line, must say where clients connect."""
-    servers = [given for key, given in in_file.items() if key.startswith("server.")]
-    client_part = servers[0].text.partition(";")[2].strip() if servers else ""
-    if client_part:
-        match = _CLIENT_PART.fullmatch(client_part)
-        if match is None or not 0 < int(match["port"]) < 65536:
-            raise servers[0].refused("host:port:port;[address:]port")
-        port = int(match["port"])
-        if values["client_port"] not in (None, port):
-            raise servers[0].refused(f"the same client port as in clientPort={values['client_port']}")
+def _membership_lines(in_file: dict[str, _Given]) -> list[Line]:
+    return [(given.place, key, given.text) for key, given in in_file.items() if key.startswith(_OF_MEMBERSHIP)]
+
+
+def _derive_client_address(
+    values: dict[str, Value | None], in_file: dict[str, _Given], source_name: str, membership: Membership | None
+) -> None:
+    """clientPort, or what follows the semicolon of this server's own line, must say where clients connect."""
+    lines = [line for line in _membership_lines(in_file) if line[1].startswith("server.")]
+    if membership is not None:
+        lines = [line for line in lines if line[1] == f"server.{membership.sid}"]
+    seat = _seat_of(lines, membership)
+    if seat is not None and seat.client_port:
+        place, key, text = lines[0]
+        if values["client_port"] not in (None, seat.client_port):
+            same = f"the same client port as in clientPort={values['client_port']}"
+            raise ConfigError(f"{place}{key}={text}: {same} is allowed")
         if values["client_port"] is None:
-            values["client_port"] = port
-            values["client_port_address"] = match["host"] or ""
+            values["client_port"] = seat.client_port
+            values["client_port_address"] = seat.client_address
+    if membership is not None and membership.sid == UNKNOWN and values["client_port"] is None:
+        values["client_port"] = 0
     if values["client_port"] is None:
         _refuse_without_port(in_file, source_name)
     values["client_port_address"] = str(values["client_port_address"]).strip("[]")
+
+
+def _seat_of(lines: list[Line], membership: Membership | None) -> Seat | None:
+    """The seat of the server that is configured; None if there is no line for it."""
+    if membership is not None:
+        return membership.seats.get(membership.sid)
+    return read_seat(lines[0]) if lines else None
+
+
+def _derive_limits(values: dict[str, Value | None], source_name: str, membership: Membership | None) -> None:
+    """An ensemble needs initLimit and syncLimit, as ZooKeeper's does; for one server they say nothing."""
+    for field, key in (("init_limit", "initLimit"), ("sync_limit", "syncLimit")):
+        if values[field] is None and membership is not None:
+            raise ConfigError(f"{source_name}: {key} is missing: an ensemble needs it, in ticks")
+        values[field] = values[field] or 1
+
+
+def _contradictions(values: dict[str, Value | None], seat: Seat) -> list[str]:
+    """What a member is told and cannot do, or is told twice."""
+    found = []
+    if (values["peer_type"] == "observer") != seat.is_observer:
+        role = "an observer" if seat.is_observer else "a participant"
+        found.append(f"peerType={values['peer_type']}, but server.{seat.sid} is {role}; the server line counts")
+    if values["has_local_sessions"]:
+        found.append("localSessionsEnabled=true: local sessions are not there yet; every session is global")
+    return found
 
 
 def _refuse_without_port(in_file: dict[str, _Given], source_name: str) -> None:
@@ -333,10 +384,14 @@ def _check_schemes(values: dict[str, Value | None], in_file: dict[str, _Given], 
         raise given.refused(f"a list of {', '.join(_SCHEMES)}")
 
 
-def _warnings(in_file: dict[str, _Given], properties: dict[str, _Given]) -> list[str]:
+def _warnings(in_file: dict[str, _Given], properties: dict[str, _Given], is_ensemble: bool) -> list[str]:
     """What the user should know: keys without force yet, in one line; keys that look misspelt or misplaced."""
     warnings = []
-    asked = {key: given for key, given in in_file.items() if is_later(key)}
+    asked = {
+        key: given
+        for key, given in in_file.items()
+        if is_later(key) and not (is_ensemble and key.startswith(_OF_MEMBERSHIP))
+    }
     asked.update(
         (key, given)
         for name, given in properties.items()
@@ -346,7 +401,7 @@ def _warnings(in_file: dict[str, _Given], properties: dict[str, _Given]) -> list
     later = [
         given.spelling
         for key, given in asked.items()
-        if not asks_for_nothing(key, given.text) and not given.text.endswith(_ENSEMBLE_PROVIDER)
+        if not asks_for_nothing(key, given.text, is_ensemble) and not given.text.endswith(_ENSEMBLE_PROVIDER)
     ]
     if later:
         warnings.append(f"not in force yet: {', '.join(sorted(later))}")

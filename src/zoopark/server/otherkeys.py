@@ -8,17 +8,14 @@ of the Java server passes in silence, as there is nothing here to tune. Must nev
 from typing import Final
 
 _ANY: Final = ("*",)  # every value asks for nothing of one server
+_NEVER: Final = ("*", "*")  # every value asks for nothing of a member of an ensemble either
 _OFF: Final = ("false",)
 
 # Keys of zoo.cfg's own reader, each with the values that ask for nothing.
 LATER_IN_FILE: Final[dict[str, tuple[str, ...]]] = {
-    "initLimit": _ANY,
-    "syncLimit": _ANY,
     "connectToLearnerMasterLimit": _ANY,
     "electionAlg": ("3",),
-    "peerType": ("participant",),
     "standaloneEnabled": ("true",),
-    "quorumListenOnAllIPs": _OFF,
     "observerMasterPort": ("0",),
     "syncEnabled": ("true",),
     "secureClientPort": ("0",),
@@ -27,8 +24,8 @@ LATER_IN_FILE: Final[dict[str, tuple[str, ...]]] = {
     "portUnification": _OFF,
     "sslQuorumReloadCertFiles": _OFF,
     "multiAddress.enabled": _OFF,
-    "multiAddress.reachabilityCheckTimeoutMs": _ANY,
-    "multiAddress.reachabilityCheckEnabled": _ANY,
+    "multiAddress.reachabilityCheckTimeoutMs": _NEVER,
+    "multiAddress.reachabilityCheckEnabled": _NEVER,
     "oraclePath": (),
     "quorum.auth.enableSasl": _OFF,
     "quorum.auth.serverRequireSasl": _OFF,
@@ -36,12 +33,12 @@ LATER_IN_FILE: Final[dict[str, tuple[str, ...]]] = {
     "quorum.auth.server.saslLoginContext": (),
     "quorum.auth.learner.saslLoginContext": (),
     "quorum.auth.kerberos.servicePrincipal": (),
-    "quorum.cnxn.threads.size": _ANY,
+    "quorum.cnxn.threads.size": _NEVER,
     "metricsProvider.className": ("org.apache.zookeeper.metrics.impl.defaultmetricsprovider",),
-    "jvm.pause.monitor": _ANY,
-    "jvm.pause.info-threshold.ms": _ANY,
-    "jvm.pause.warn-threshold.ms": _ANY,
-    "jvm.pause.sleep.time.ms": _ANY,
+    "jvm.pause.monitor": _NEVER,
+    "jvm.pause.info-threshold.ms": _NEVER,
+    "jvm.pause.warn-threshold.ms": _NEVER,
+    "jvm.pause.sleep.time.ms": _NEVER,
 }
 LATER_IN_FILE_PREFIXES: Final = ("server.", "group", "weight", "metricsProvider.")
 
@@ -54,8 +51,8 @@ LATER_PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
     "client.portUnification": _OFF,
     "cnxTimeout": _ANY,
     "commitLogCount": _ANY,
-    "electionPortBindRetry": _ANY,
-    "fips-mode": _ANY,
+    "electionPortBindRetry": _NEVER,
+    "fips-mode": _NEVER,
     "kinit": (),
     "leaderConnectDelayDuringRetryMs": _ANY,
     "leaderServes": _ANY,
@@ -120,8 +117,10 @@ def is_later(key: str) -> bool:
     return is_later_in_file(key) or key in LATER_PROPERTIES or key.startswith(LATER_PROPERTY_PREFIXES)
 
 
-def asks_for_nothing(key: str, value: str) -> bool:
-    """Whether later key `key` with `value` changes nothing about one server, so that no warning is due."""
+def asks_for_nothing(key: str, value: str, is_ensemble: bool = False) -> bool:
+    """Whether later key `key` with `value` changes nothing about one server, or a member, so that no warning is due."""
     assert is_later(key), key
     silent = LATER_IN_FILE.get(key, LATER_PROPERTIES.get(key, ()))
-    return silent == _ANY or value.lower() in silent
+    if silent == _NEVER:
+        return True
+    return value.lower() in silent if silent != _ANY else not is_ensemble

@@ -188,6 +188,8 @@ _MS: Final = Whole("milliseconds", 0)
 _MS1: Final = Whole("milliseconds", 1)
 _LONG_MS: Final = Whole("milliseconds", 0, LONG_MAX)
 _TRUTH: Final = Truth()
+_TICKS: Final = Whole("ticks", 1)
+_PEER_TYPE: Final = Choice({"participant": "participant", "observer": "observer"})
 _CACHE: Final = Whole("cached replies", 0, note="0 = no cache")
 _WEIGHT: Final = Whole("tokens", 1)
 _BYTES: Final = Whole("bytes", 1)
@@ -230,6 +232,11 @@ SETTINGS: Final = (
     Setting(FILE, "has_local_sessions_upgrading", "localSessionsUpgradingEnabled", _TRUTH, False),
     Setting(FILE, "is_reconfig_enabled", "reconfigEnabled", _TRUTH, False),
     Setting(PROPERTY, "has_close_session_txn", "closeSessionTxn.enabled", _TRUTH, True),
+    # The ensemble.
+    Setting(FILE, "init_limit", "initLimit", _TICKS, None),
+    Setting(FILE, "sync_limit", "syncLimit", _TICKS, None),
+    Setting(FILE, "peer_type", "peerType", _PEER_TYPE, "participant"),
+    Setting(FILE, "has_quorum_on_all_ips", "quorumListenOnAllIPs", _TRUTH, False),
     # Where data lies.
     Setting(FILE, "data_dir", "dataDir", Text("a directory"), None),
     Setting(FILE, "data_log_dir", "dataLogDir", Text("a directory"), None),

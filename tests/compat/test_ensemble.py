@@ -1,0 +1,172 @@
+"""Three processes form an ensemble: of zoopark's servers, and of Apache's and zoopark's in every mixture."""
+
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.compat import oracle
+from tests.compat.members import Members, count, until
+from tests.compat.oracle import Flavour
+
+Form = Callable[..., Members]
+
+
+@pytest.fixture
+def form(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Form]:
+    """Makes an ensemble of these kinds, and ends it."""
+    made: list[Members] = []
+
+    def make(*kinds: str, n_observers: int = 0) -> Members:
+        flavours = [oracle.zoopark() if kind == "zoopark" else _referee(request, kind) for kind in kinds]
+        made.append(Members(tmp_path, flavours, n_observers))
+        return made[-1].start()
+
+    yield make
+    for members in made:
+        members.stop()
+
+
+def _referee(request: pytest.FixtureRequest, version: str) -> Flavour:
+    find: Callable[[str], Flavour] = request.getfixturevalue("referee")
+    return find(version)
+
+
+def test_a_write_through_a_follower_is_read_at_another(form: Form) -> None:
+    """One leads, two follow, and all say so; what one is told all know."""
+    members = form("zoopark", "zoopark", "zoopark")
+    assert sorted(members.modes().values()) == ["follower", "follower", "leader"]
+    one, other = members.others(members.leader())
+    assert members.client(one).create("/a", b"data") == "/a"
+    reader = members.client(other)
+    reader.sync("/a")
+    assert reader.get("/a")[0] == b"data"
+    assert {server.word("isro") for server in members.servers.values()} == {"rw"}
+    assert "zk_server_state\tfollower" in members.servers[one].word("mntr")
+
+
+def test_no_acknowledged_write_is_lost_with_the_leader(form: Form) -> None:
+    """kill -9 while a client counts: the count goes on and no number is missing; it rejoins by DIFF."""
+    members = form("zoopark", "zoopark", "zoopark")
+    leader = members.leader()
+    client = members.client(*members.others(leader))
+    client.create("/count")
+    with ThreadPoolExecutor(1) as pool:
+        counted = pool.submit(count, client, "/count", range(400))
+        count(members.client(members.others(leader)[0]), "/first", range(20))
+        members.kill(leader)
+        acknowledged = counted.result(25)
+    members.servers[leader].start()
+    rows = members.rows(leader)
+    assert [number for number in acknowledged if f"/count/{number}" not in rows] == []
+    assert rows == members.rows(members.leader())
+    assert "saving the leader's snapshot" not in members.servers[leader].log
+
+
+def test_a_wiped_member_gets_a_snapshot(form: Form) -> None:
+    """It has nothing, and ends with everything; it may then be needed for a quorum."""
+    members = form("zoopark", "zoopark", "zoopark")
+    count(members.client(1, 2, 3), "/n", range(200))
+    wiped, kept = members.others(members.leader())
+    members.kill(wiped)
+    members.wipe(wiped)
+    members.servers[wiped].start()
+    assert "saving the leader's snapshot" in members.servers[wiped].log
+    members.kill(kept)
+    assert len([path for path in members.rows(wiped) if path.startswith("/n/")]) == 200
+
+
+def test_what_was_never_committed_is_taken_back(form: Form) -> None:
+    """A leader logs what nobody else hears of, and dies: TRUNC, and the others' history."""
+    members = form("zoopark", "zoopark", "zoopark")
+    leader = members.leader()
+    client = members.client(leader)
+    count(client, "/n", range(10))
+    for sid in members.others(leader):
+        members.servers[sid].signal(signal.SIGSTOP)
+    client.create_async("/doomed", b"doomed")
+    logs = members.servers[leader].data_dir / "version-2"
+    until(lambda: any(b"doomed" in path.read_bytes() for path in logs.glob("log.*")), bool)
+    for sid in members.servers:
+        members.servers[sid].kill()
+    members.start(*members.others(leader))
+    members.servers[leader].start()
+    assert "truncating the log" in members.servers[leader].log
+    count(members.client(*members.others(leader)), "/n", range(10, 20))
+    rows = members.rows(leader)
+    assert "/doomed" not in rows and "/n/19" in rows
+    assert rows == members.rows(members.leader())
+
+
+def test_a_member_alone_does_not_serve(form: Form) -> None:
+    """Two of three are gone: no write may be acknowledged; when one returns, both serve."""
+    members = form("zoopark", "zoopark", "zoopark")
+    last, *others = members.servers
+    for sid in others:
+        members.servers[sid].kill()
+    until(lambda: members.servers[last].word("isro"), lambda said: said == "null")
+    assert members.modes() == {}
+    members.servers[others[0]].start()
+    assert sorted(members.wait(last, others[0]).values()) == ["follower", "leader"]
+
+
+MIXTURES = [
+    ("3.9.3", "3.9.3", "zoopark"),
+    ("3.9.3", "zoopark", "3.9.3"),
+    ("zoopark", "3.9.3", "zoopark"),
+    ("zoopark", "zoopark", "3.9.3"),
+]
+
+
+@pytest.mark.compat
+@pytest.mark.parametrize("kinds", MIXTURES, ids=" ".join)
+def test_servers_of_both_kinds_are_one_ensemble(form: Form, kinds: tuple[str, ...]) -> None:
+    """Each kind leads once, writes come in on both, and all end with the same data, Stats included.
+
+    Of equal logs the larger id's leads, so servers 2 and 3 take turns.
+    """
+    members = form(*kinds)
+    led = set()
+    for at in range(4):
+        for sid in members.modes():
+            count(members.client(sid), f"/from-{sid}-{at}", range(20))
+        leader = members.leader()
+        led.add(kinds[leader - 1])
+        assert members.rows(1) == members.rows(2) == members.rows(3)
+        if len(led) == 2:
+            break
+        members.kill(leader)
+        count(members.client(members.others(leader)[0]), f"/without-{leader}", range(20))
+        members.servers[leader].start()
+    assert led == {"zoopark", "3.9.3"}
+
+
+@pytest.mark.compat
+@pytest.mark.parametrize("kinds", [("zoopark", "3.9.3", "3.9.3"), ("3.9.3", "zoopark", "zoopark")], ids=" ".join)
+def test_a_wiped_server_of_either_kind_gets_a_snapshot_from_whoever_leads(form: Form, kinds: tuple[str, ...]) -> None:
+    """The stream behind SNAP is Apache's, in both directions."""
+    members = form(*kinds)
+    count(members.client(1, 2, 3), "/n", range(50))
+    for sid in members.servers:
+        members.kill(sid)
+        members.wipe(sid)
+        members.servers[sid].start()
+        members.wait(1, 2, 3)
+    assert members.rows(1) == members.rows(2) == members.rows(3)
+
+
+@pytest.mark.compat
+@pytest.mark.parametrize(("voters", "observer"), [("zoopark", "3.9.3"), ("3.9.3", "zoopark")])
+def test_an_observer_of_either_kind_serves_clients(form: Form, voters: str, observer: str) -> None:
+    """Its clients write through it, also under the next leader; when it was wiped it gets a snapshot."""
+    members = form(voters, voters, voters, observer, n_observers=1)
+    assert members.modes()[4] == "observer"
+    count(members.client(4), "/before", range(20))
+    members.kill(members.leader())
+    count(members.client(4), "/after", range(20))
+    members.servers[4].kill()
+    members.wipe(4)
+    members.servers[4].start()
+    assert members.rows(4) == members.rows(members.leader())

@@ -1,0 +1,98 @@
+"""A member as its user sees it start: what it is refused for, and what its other servers' ports do meanwhile.
+
+What ensembles of several processes do is in tests/compat/test_ensemble.py.
+"""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.compat.oracle import four_letter_word, free_port
+from tests.faults.process import Fleet, Process
+
+WAIT_S = 10.0
+
+
+def _member(fleet: Fleet, myid: str | None = "1", **settings: str) -> Process:
+    """Server 1 of three, whose others are not there."""
+    lines = {f"server.{sid}": f"127.0.0.1:{free_port()}:{free_port()}" for sid in (1, 2, 3)}
+    process = fleet.server(
+        {"initLimit": "5", "syncLimit": "5", "tickTime": "500", "4lw.commands.whitelist": "*", **lines, **settings}
+    )
+    if myid is not None:
+        (process.home / "data").mkdir()
+        (process.home / "data" / "myid").write_text(myid)
+    return process
+
+
+def test_a_member_without_others_answers_words_and_stops(fleet: Fleet) -> None:
+    """It looks for a leader, says that it does not serve, and ends cleanly."""
+    member = _member(fleet).start()
+    assert four_letter_word(member.address, b"ruok") == b"imok"
+    assert four_letter_word(member.address, b"srvr") == b"This ZooKeeper instance is not currently serving requests\n"
+    assert four_letter_word(member.address, b"isro") == b"null"
+    assert member.stop() == 0
+    assert "looking for a leader" in member.err()
+
+
+@pytest.mark.parametrize(
+    ("myid", "settings", "expected"),
+    [
+        (None, {}, "data/myid: there is no such file: it says which server.N of "),
+        ("x\n", {}, "data/myid: 'x': a whole number from 0 to 255 is allowed"),
+        ("7", {}, "server.1: myid is 7, and there is no line server.7"),
+        ("1", {"server.2": "127.0.0.1:1"}, "server.2=127.0.0.1:1: host:port:port"),
+        ("1", {"initLimit": ""}, "initLimit is missing: an ensemble needs it, in ticks"),
+    ],
+)
+def test_a_member_that_does_not_know_who_it_is_says_so_in_one_line(
+    fleet: Fleet, myid: str | None, settings: dict[str, str], expected: str
+) -> None:
+    """With the file, and the line where there is one; the exit code is that of a bad configuration."""
+    member = _member(fleet, myid, **settings)
+    member.spawn()
+    assert member.wait() == 2
+    (line,) = member.err().splitlines()
+    assert expected in line
+
+
+def test_a_quorum_port_in_use_is_named(fleet: Fleet) -> None:
+    """With the key that says it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        member = _member(fleet, **{"server.1": f"127.0.0.1:{port}:{free_port()}"})
+        member.spawn()
+        assert member.wait() == 1
+    (line,) = member.err().splitlines()
+    assert line == (
+        f"zoopark: cannot listen on 127.0.0.1:{port}: the port is in use; stop the other server, or set server.1"
+    )
+
+
+@pytest.mark.parametrize("is_everywhere", [False, True])
+def test_the_ports_between_servers_are_open_where_they_should_be(fleet: Fleet, is_everywhere: bool) -> None:
+    """quorumListenOnAllIPs: else only at the address of the server line."""
+    port = free_port()
+    lines = {"server.1": f"127.0.0.1:{port}:{free_port()}", "quorumListenOnAllIPs": str(is_everywhere).lower()}
+    member = _member(fleet, **lines).start()
+    socket.create_connection(("127.0.0.1", port), WAIT_S).close()
+    with socket.socket() as plug:
+        plug.settimeout(WAIT_S)
+        assert (plug.connect_ex(("127.0.0.2", port)) == 0) is is_everywhere
+    assert member.stop() == 0
+
+
+def test_an_epoch_that_disagrees_with_the_log_is_named(fleet: Fleet, tmp_path: Path) -> None:
+    """Which file, what is wrong, how to mend it; exit code 3."""
+    member = _member(fleet)
+    version_2 = member.home / "data" / "version-2"
+    version_2.mkdir()
+    (version_2 / "currentEpoch").write_text("5")
+    (version_2 / "acceptedEpoch").write_text("4")
+    member.spawn()
+    assert member.wait() == 3
+    (line,) = member.err().splitlines()
+    assert line.startswith(
+        f"zoopark: {version_2}/acceptedEpoch: holds 4, less than the current epoch 5 in currentEpoch."
+    )

@@ -1,0 +1,115 @@
+"""Who knocks and says nothing costs little, and is spoken of once a minute."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from zoopark.host.strangers import MAX_SOURCES, MAX_STRANGERS, QUIET_S, Complaints, Strangers, report, source_of
+
+
+def test_a_source_is_complained_of_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """A flood must not fill the disk, nor hide another source."""
+    now = [100.0]
+    complaints = Complaints(lambda: now[0])
+    said = [complaints.say("a", "a knocks"), complaints.say("a", "a knocks"), complaints.say("b", "b knocks")]
+    now[0] += QUIET_S
+    said.append(complaints.say("a", "a knocks again"))
+    assert said == [True, False, True, True]
+    assert [record.message for record in caplog.records] == ["a knocks", "b knocks", "a knocks again"]
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+
+
+def test_many_sources_take_bounded_memory() -> None:
+    """The oldest is forgotten: it may be complained of again."""
+    complaints = Complaints(lambda: 0.0)
+    assert all(complaints.say(f"source {at}", "knocks") for at in range(MAX_SOURCES + 1))
+    assert complaints.say("source 0", "knocks") and not complaints.say(f"source {MAX_SOURCES}", "knocks")
+
+
+async def _knock(strangers: Strangers, count: int) -> list[socket.socket]:
+    """So many connections that say nothing."""
+    loop = asyncio.get_running_loop()
+    came = asyncio.Semaphore(0)
+
+    class Door(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            strangers.add(transport)
+            came.release()
+
+    listener = await loop.create_server(Door, "127.0.0.1", 0)
+    address = listener.sockets[0].getsockname()
+    plugs = []
+    for _ in range(count):
+        plugs.append(socket.create_connection(address, 10))
+        await asyncio.wait_for(came.acquire(), 10)
+    listener.close()
+    return plugs
+
+
+async def _is_closed(plug: socket.socket) -> bool:
+    """Whether the other side ends the connection, which it must do soon."""
+    plug.setblocking(False)
+    try:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(plug, 1), 10) == b""
+    except ConnectionError:
+        return True
+
+
+def test_of_too_many_the_oldest_goes() -> None:
+    """A server introduces itself at once, so the oldest are those who never will."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        strangers = Strangers(loop, "quorum", 60.0, Complaints(loop.time))
+        plugs = await _knock(strangers, MAX_STRANGERS + 1)
+        assert len(strangers) == MAX_STRANGERS
+        assert await _is_closed(plugs[0])
+        strangers.close()
+        assert len(strangers) == 0
+        assert [await _is_closed(plug) for plug in plugs[1:]] == [True] * MAX_STRANGERS
+        for plug in plugs:
+            plug.close()
+
+    asyncio.run(play())
+
+
+def test_who_says_nothing_in_time_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """Half a handshake that is held open."""
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        strangers = Strangers(loop, "election", 0.01, Complaints(loop.time))
+        (plug,) = await _knock(strangers, 1)
+        assert await _is_closed(plug)
+        plug.close()
+
+    asyncio.run(play())
+    assert [record.message for record in caplog.records] == [
+        "127.0.0.1 on the election port: no introduction within 0 s"
+    ]
+
+
+def test_a_task_that_failed_is_reported_at_once() -> None:
+    """An invariant that breaks in a task must stop the server like any other."""
+    heard: list[object] = []
+
+    async def fail() -> None:
+        raise AssertionError("broken")
+
+    async def play() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: heard.append(context["exception"]))
+        task = loop.create_task(fail())
+        await asyncio.wait([task])
+        report(loop, task)
+
+    asyncio.run(play())
+    assert [str(error) for error in heard] == ["broken"]
+
+
+def test_a_transport_without_a_peer_has_no_address() -> None:
+    """It may be gone already."""
+    assert source_of(asyncio.BaseTransport()) == "somebody"
