@@ -84,9 +84,7 @@ class LogWriter:
         self.on_logged = on_logged
         self.on_error = on_error
         self.mean_ms = 0.0
-        self.max_ms = 0.0
         self.last_ms = 0.0
-        self.n_syncs = 0
         self._flush_delay_ms = flush_delay_ms
         self._max_batch_size = max_batch_size
         self._delay: asyncio.TimerHandle | None = None
@@ -195,10 +193,8 @@ class LogWriter:
 
     def _note_time(self, n_entries: int) -> None:
         spent_ms = (time.perf_counter() - self._began_s) * 1000
-        self.n_syncs += 1
         self.last_ms = spent_ms
         self.mean_ms += (spent_ms - ENCODE_MS * n_entries - self.mean_ms) * _WEIGHT
-        self.max_ms = max(self.max_ms, spent_ms)
         self._is_slow = self.mean_ms > (INLINE_MS if self._is_slow else THREAD_MS)
 
     def _begin(self, ring: Ring, entries: list[tuple[int, bytes]]) -> None:
