@@ -5,13 +5,16 @@
  * implies; anything else ends the run with exit code 1. A request's latency runs from the write that carried it to the
  * read that brought its reply, so time spent queued in this program counts too.
  *
- *   zkbench get|set|exists|create|mixed|load [--address 127.0.0.1:2181] [--connections 50] [--depth 1] [--seconds 5]
+ *   zkbench get|set|exists|create|mixed|load [--address 127.0.0.1:2181[,HOST:PORT…]] [--connections 50] [--depth 1] [--seconds 5]
  *           [--warm 1] [--reads 90] [--bytes 100] [--nodes 1000] [--parents 1] [--root /bench] [--prepared] [--slice-ms 0]
  *
  * Nodes are ROOT/pPPPPPP/kKKKKKKKKK: `nodes` of them spread evenly under `parents`. They are created first unless
  * --prepared says that they exist; `load` does this alone and times it. `create` makes ephemeral sequential nodes under
  * ROOT/pPPPPPP, so a run ends by closing its sessions, which is timed but not part of the result.
  * Names have a fixed width, so a request is a template in which only the xid and some digits change.
+ *
+ * With several addresses, the members of an ensemble, connections are spread over them evenly; before anything is
+ * measured each connection has asked for a sync, so its member has the nodes.
  *
  * The last line on standard output is one JSON object. With --slice-ms it is preceded by one line for each slice of the
  * measured time: "slice START_NS US:COUNT ...", START_NS on CLOCK_MONOTONIC; a caller can pick slices by time.
@@ -35,20 +38,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OP_CREATE = 1, OP_EXISTS = 3, OP_GET = 4, OP_SET = 5, OP_CLOSE = -11 };
+enum { OP_CREATE = 1, OP_EXISTS = 3, OP_GET = 4, OP_SET = 5, OP_SYNC = 9, OP_CLOSE = -11 };
 enum { EPHEMERAL_SEQUENTIAL = 3, NODE_EXISTS = -110, REPLY_HEADER = 16, STAT = 68, SEQUENCE_DIGITS = 10 };
 enum { PARENT_DIGITS = 6, NODE_DIGITS = 9, FRAME_MAX = 1 << 20, FRAME_ROOM = 4096, PREPARE_DEPTH = 64 };
-enum { STALL_S = 120, SESSION_TIMEOUT_MS = 30000, EVENTS = 256 };
+enum { STALL_S = 120, SESSION_TIMEOUT_MS = 30000, EVENTS = 256, ADDRESSES_MAX = 16 };
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
 static struct {
     const char *workload, *root;
-    char host[64];
-    int port, connections, depth, warm_s, reads_percent, bytes, nodes, parents, slice_ms;
+    struct sockaddr_in addresses[ADDRESSES_MAX];
+    int address_count, connections, depth, warm_s, reads_percent, bytes, nodes, parents, slice_ms;
     double seconds;
     bool is_prepared;
-} want = {.root = "/bench", .host = "127.0.0.1", .port = 2181, .connections = 50, .depth = 1, .warm_s = 1,
+} want = {.root = "/bench", .connections = 50, .depth = 1, .warm_s = 1,
           .reads_percent = 90, .bytes = 100, .nodes = 1000, .parents = 1, .seconds = 5};
 
 static void fail(const char *format, ...) {
@@ -119,7 +122,7 @@ typedef struct {
     uint32_t size, parent_at, node_at, reply_size; /* *_at: where the digits go, 0 for none; reply_size: with header */
 } template;
 
-static template of_get, of_set, of_exists, of_sequential, of_node, of_parent, of_root, of_close;
+static template of_get, of_set, of_exists, of_sequential, of_node, of_parent, of_root, of_sync, of_close;
 
 static void add(template *t, const void *bytes, size_t size) {
     memcpy(t->bytes + t->size, bytes, size);
@@ -196,6 +199,8 @@ static void build_templates(void) {
     create_template(&of_node, "/p000000/k000000000", true, 0, 0);
     create_template(&of_parent, "/p000000", false, 0, 0);
     create_template(&of_root, "", false, 0, 0);
+    start_template(&of_sync, OP_SYNC);
+    finish_template(&of_sync, 4 + add_path(&of_sync, ""));
     start_template(&of_close, OP_CLOSE);
     finish_template(&of_close, 0);
 }
@@ -283,10 +288,9 @@ static void read_exactly(int fd, char *to, size_t size) {
 }
 
 static void open_session(connection *c) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)want.port)};
-    if (inet_pton(AF_INET, want.host, &to.sin_addr) != 1) fail("%s is not an IPv4 address", want.host);
+    const struct sockaddr_in *to = &want.addresses[c->number % want.address_count];
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(c->fd, (struct sockaddr *)&to, sizeof to)) fail("%s:%d: %s", want.host, want.port, strerror(errno));
+    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to)) fail("port %d: %s", ntohs(to->sin_port), strerror(errno));
     int on = 1;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     /* length, version, last zxid, timeout, session id, password of 16 bytes, read-only: what is not named here is zero */
@@ -400,6 +404,11 @@ static bool issue_root(connection *c) {
     return true;
 }
 
+static bool issue_sync(connection *c) {
+    request(c, &of_sync, 0, 0);
+    return true;
+}
+
 static bool issue_close(connection *c) {
     request(c, &of_close, 0, 0);
     return true;
@@ -463,6 +472,11 @@ static void prepare(void) {
     tolerates_existing = false;
 }
 
+static void settle(void) {
+    prime(issue_sync, 1);
+    drive(issue_nothing, 0);
+}
+
 static double seconds_since(uint64_t from_ns) { return (double)(clock_ns() - from_ns) / 1e9; }
 
 static double run_load(void) {
@@ -519,20 +533,30 @@ static void print_result(bool is_load, double elapsed_s, double close_s) {
 }
 
 static void parse_address(const char *text) {
+    char host[64];
     const char *colon = strrchr(text, ':');
-    if (!colon || (size_t)(colon - text) >= sizeof want.host) fail("%s is not HOST:PORT", text);
-    memcpy(want.host, text, (size_t)(colon - text));
-    want.host[colon - text] = 0;
-    want.port = atoi(colon + 1);
+    if (want.address_count == ADDRESSES_MAX) fail("more than %d addresses", ADDRESSES_MAX);
+    if (!colon || (size_t)(colon - text) >= sizeof host) fail("%s is not HOST:PORT", text);
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = 0;
+    struct sockaddr_in *to = &want.addresses[want.address_count++];
+    *to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(colon + 1))};
+    if (inet_pton(AF_INET, host, &to->sin_addr) != 1) fail("%s is not an IPv4 address", host);
+}
+
+static void parse_addresses(char *text) {
+    want.address_count = 0;
+    for (char *one = strtok(text, ","); one; one = strtok(NULL, ",")) parse_address(one);
 }
 
 static void parse_options(int argc, char **argv) {
+    parse_address("127.0.0.1:2181");
     static const struct option known[] = {
         {"address", 1, 0, 'a'}, {"connections", 1, 0, 'c'}, {"depth", 1, 0, 'd'}, {"seconds", 1, 0, 's'},
         {"warm", 1, 0, 'w'}, {"reads", 1, 0, 'r'}, {"bytes", 1, 0, 'b'}, {"nodes", 1, 0, 'n'}, {"parents", 1, 0, 'p'},
         {"root", 1, 0, 'o'}, {"prepared", 0, 0, 'e'}, {"slice-ms", 1, 0, 'l'}, {0, 0, 0, 0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (option) {
-        case 'a': parse_address(optarg); break;
+        case 'a': parse_addresses(optarg); break;
         case 'c': want.connections = atoi(optarg); break;
         case 'd': want.depth = atoi(optarg); break;
         case 's': want.seconds = atof(optarg); break;
@@ -548,7 +572,7 @@ static void parse_options(int argc, char **argv) {
         }
     if (optind != argc - 1) fail("name one workload: get, set, exists, create, mixed or load");
     want.workload = argv[optind];
-    if (want.connections < 1 || want.depth < 1 || want.nodes < 1 || want.parents < 1) fail("counts must be positive");
+    if (want.address_count < 1 || want.connections < 1 || want.depth < 1 || want.nodes < 1 || want.parents < 1) fail("counts must be positive");
     if (want.bytes < 0 || want.bytes > FRAME_MAX - FRAME_ROOM || strlen(want.root) > 1000) fail("a size is out of range");
     if (want.slice_ms < 0 || want.parents > 1000000 || want.nodes > 1000000000) fail("a count is out of range");
 }
@@ -563,6 +587,7 @@ int main(int argc, char **argv) {
         elapsed_s = run_load();
     } else {
         if (!want.is_prepared) prepare();
+        settle();
         elapsed_s = run_closed_loop(issue);
     }
     double close_s = close_sessions();

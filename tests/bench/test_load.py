@@ -15,7 +15,7 @@ from bench.load import Load, LoadFailedError, Slice, ask, build, parse_slice, qu
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="zkbench needs gcc")
 
-GET, SET, CREATE, CLOSE = 4, 5, 1, -11
+GET, SET, CREATE, SYNC, CLOSE = 4, 5, 1, 9, -11
 STAT = bytes(68)
 
 
@@ -72,6 +72,8 @@ class Answering:
         if op == CLOSE:
             return b""
         path, rest = _buffer(body)
+        if op == SYNC:
+            return body
         if op == GET:
             return struct.pack(">i", len(self.nodes[path])) + self.nodes[path] + STAT
         self.nodes[path], rest = _buffer(rest)
@@ -88,11 +90,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("workload", ["get", "set", "create", "mixed"])
 def test_counts_what_the_server_answered(program: Path, workload: str) -> None:
-    """Root, parent and nodes, then the load, then one close a connection: nothing is counted twice or forgotten."""
+    """Root, parent, nodes and a sync each, then the load, then one close a connection: nothing is counted twice or forgotten."""
     with answering() as server:
         found = result(ask(program, server.address, Load(workload, 3, 4, seconds=0.2, warm=0, nodes=50)))
     assert found["requests"] == server.requests
-    assert 0 < found["ops"] <= server.requests - 52 - 3
+    assert 0 < found["ops"] <= server.requests - 52 - 3 - 3
     assert 0 < found["p50_us"] <= found["p99_us"] <= found["p999_us"] <= found["max_us"]
 
 
