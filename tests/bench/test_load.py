@@ -90,7 +90,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("workload", ["get", "set", "create", "mixed"])
 def test_counts_what_the_server_answered(program: Path, workload: str) -> None:
-    """Root, parent, nodes and a sync each, then the load, then one close a connection: nothing is counted twice or forgotten."""
+    """Root, parent, nodes and a sync each, then the load and a close each: nothing is counted twice or forgotten."""
     with answering() as server:
         found = result(ask(program, server.address, Load(workload, 3, 4, seconds=0.2, warm=0, nodes=50)))
     assert found["requests"] == server.requests
