@@ -10,21 +10,21 @@ from zoopark.sim.world import SECOND
 def test_a_session_survives_its_connection() -> None:
     ensemble = running()
     client = ensemble.clients[0]
-    session_id = client.view.session_id
+    session_id = client.view.session.session_id
     client.hang_up_soon()
     ensemble.world.run(400)
     assert ensemble.world.counts["client hangs up"] == 1 and ensemble.world.counts["session moved"] == 1
-    assert client.state == OPEN and client.view.session_id == session_id != 0
+    assert client.state == OPEN and client.view.session.session_id == session_id != 0
 
 
 def test_a_client_that_dies_leaves_its_session_to_expire() -> None:
     ensemble = running()
     client = ensemble.clients[0]
-    session_id = client.view.session_id
+    session_id = client.view.session.session_id
     client.die_soon()
     ensemble.world.run(1 << 30, ensemble.world.now_us + 10 * SECOND)
     assert ensemble.world.counts["client died"] == 1
-    assert client.view.session_id not in (0, session_id)
+    assert client.view.session.session_id not in (0, session_id)
     assert ensemble.truth.sessions[session_id] > 0
 
 
@@ -57,23 +57,23 @@ def test_a_silent_server_is_given_up() -> None:
 
 def test_an_idle_client_keeps_its_session() -> None:
     ensemble = running()
-    sessions = [client.view.session_id for client in ensemble.clients]
+    sessions = [client.view.session.session_id for client in ensemble.clients]
     for client in ensemble.clients:
         client.is_resting = True
     ensemble.world.run(1 << 30, ensemble.world.now_us + 30 * SECOND)
-    assert sessions == [client.view.session_id for client in ensemble.clients]
+    assert sessions == [client.view.session.session_id for client in ensemble.clients]
     assert not any(ensemble.truth.sessions[session_id] for session_id in sessions)
 
 
 def test_a_session_that_expired_is_told_and_followed_by_a_new_one() -> None:
     ensemble = running()
     client = ensemble.clients[0]
-    old = client.view.session_id
+    old = client.view.session.session_id
     ensemble.network.block([(client.place, 1)])
     ensemble.world.run(1 << 30, ensemble.world.now_us + 15 * SECOND)
     ensemble.heal_network()
     ensemble.world.run(1 << 30, ensemble.world.now_us + 5 * SECOND)
-    assert ensemble.truth.sessions[old] > 0 and client.view.session_id not in (0, old)
+    assert ensemble.truth.sessions[old] > 0 and client.view.session.session_id not in (0, old)
 
 
 def test_what_is_under_way_when_the_link_is_lost_has_an_unknown_outcome() -> None:

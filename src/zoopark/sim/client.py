@@ -16,6 +16,7 @@ from zoopark.jute.buffer import Reader
 from zoopark.sim import asks
 from zoopark.sim.asks import Answer, Ask
 from zoopark.sim.checkers.linear import FOREVER, Operation
+from zoopark.sim.checkers.recording import Recording
 from zoopark.sim.checkers.sessions import SessionView
 from zoopark.sim.network import GONE, Link, Network
 from zoopark.sim.world import MS, STEP, World
@@ -32,6 +33,8 @@ _ANSWERS: Final = {errors.NODE_EXISTS: "exists", errors.NO_NODE: "none", errors.
 
 Knock: TypeAlias = Callable[["SimClient", int], Link | None]
 """Opens a link from a client to the member with this sid; None if nobody is there."""
+View: TypeAlias = SessionView | Recording
+"""Checks what a client is told, or writes it down."""
 Draw: TypeAlias = Callable[["SimClient"], Ask]
 """What to ask next."""
 
@@ -80,7 +83,7 @@ class SimClient:
         "view",
     )
 
-    def __init__(self, place: int, network: Network, sids: list[int], view: SessionView, knock: Knock) -> None:
+    def __init__(self, place: int, network: Network, sids: list[int], view: View, knock: Knock) -> None:
         self.place = place
         self.network = network
         self.sids = sids
@@ -189,7 +192,7 @@ class SimClient:
             return
         self.link, self.state, self._inbox = link, OPENING, b""
         self._heard_us = self._sent_us = self._world.now_us
-        self._transmit(asks.connect(self.view.last_zxid, self.timeout_ms, self.view.session_id))
+        self._transmit(asks.connect(self.view.session.last_zxid, self.timeout_ms, self.view.session.session_id))
 
     def _on_frame(self, reader: Reader) -> None:
         if self.state == OPENING:
@@ -217,13 +220,13 @@ class SimClient:
             self.mine.clear()
             self._disconnect()
             return
-        if self.view.session_id:
+        if self.view.session.session_id:
             self._world.mark("session moved")
         self.state, self.timeout_ms = OPEN, timeout_ms
         self.view.on_connected(session_id)
-        lists = self.view.paths_watched()
+        lists = self.view.session.paths_watched()
         if any(lists):
-            body = asks.set_watches(self.view.last_zxid, lists)
+            body = asks.set_watches(self.view.session.last_zxid, lists)
             self._send(proto.SET_WATCHES_XID, proto.SET_WATCHES, body, None)
 
     def _on_answer(self, ask: Ask, answer: Answer, began: int) -> None:

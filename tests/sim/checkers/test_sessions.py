@@ -64,7 +64,7 @@ def test_a_node_that_came_and_went_while_nobody_was_connected_is_not_told() -> N
     client.tell(txns.DELETE, pack_buffer(b"/b"))
     client.view.on_rearmed(6)
     client.view.on_zxid(6)
-    assert client.view.paths_watched() == ([], [b"/b"], [])
+    assert client.view.session.paths_watched() == ([], [b"/b"], [])
 
 
 def backwards(client: Client) -> None:
@@ -188,7 +188,7 @@ def test_a_new_session_has_seen_nothing() -> None:
     client = Client()
     client.read(4, is_watched=True)
     client.view.on_over()
-    assert (client.view.session_id, client.view.last_zxid, client.view.watches) == (0, 0, {})
+    assert (client.view.session.session_id, client.view.session.last_zxid, client.view.session.watches) == (0, 0, {})
 
 
 def test_a_sync_counts_from_when_it_was_sent() -> None:
@@ -221,4 +221,4 @@ def test_a_session_may_be_refused_once_its_end_is_logged() -> None:
     client = Client()
     client.ended.append(7)
     client.view.on_expired()
-    assert client.view.session_id == 0
+    assert client.view.session.session_id == 0

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, final
 
 from zoopark.record import Record
+from zoopark.sim.checkers import Violation
 
 FOREVER: Final = 1 << 62
+MAX_SEARCHED: Final = 60
+"""Longer histories of one znode are passed over; what was acknowledged is compared with what was committed anyway."""
 
 
 @final
@@ -40,6 +43,22 @@ class Operation(Record):
 
 Model: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
 """(state, call) -> (state afterwards, answer); states are hashable."""
+
+
+def search(histories: dict[bytes, list[Operation]]) -> int:
+    """The histories of znodes, as clients saw them, by path: each must be that of one znode.
+
+    Returns: how many were too long to be searched. Raises Violation.
+    """
+    n_long = 0
+    for path, history in sorted(histories.items()):
+        if not any(operation.call[0] == "create" for operation in history):
+            continue  # somebody else makes it, under a name that the server gives or for as long as a session
+        if len(history) > MAX_SEARCHED:
+            n_long += 1
+        elif not is_linearizable(history, znode, None):
+            raise Violation(f"linearizability: no order explains what clients saw of {path!r}: {history}")
+    return n_long
 
 
 def is_linearizable(history: list[Operation], model: Model, state: Any) -> bool:

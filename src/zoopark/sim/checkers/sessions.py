@@ -16,18 +16,16 @@ Source: ZooKeeper programmer's guide, "Consistency Guarantees" and "What ZooKeep
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, final
+from typing import final
 
 from zoopark import errors
 from zoopark.jute import proto
-from zoopark.sim.asks import CHILD, DATA, EXIST, Answer, Ask
+from zoopark.sim.asks import Answer, Ask
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.truth import ABSENT, Truth
-from zoopark.tree.watches import NODE_CHILDREN_CHANGED, NODE_DELETED
+from zoopark.sim.session import IN_CHILD, Session
+from zoopark.tree.watches import NODE_CHILDREN_CHANGED
 from zoopark.zxid import epoch_of
-
-_IN_CHILD: Final = 1
-_IN_DATA: Final = 0
 
 
 @final
@@ -40,23 +38,19 @@ class SessionView:
         has_end: whether any member ever logged the end of this session.
 
     Attributes:
-        session_id: of the session now, 0 without one.
-        last_zxid: the newest one it was told.
+        session: what the client itself knows.
         n_syncs: answered; `n_stale_syncs` of them by a leader that was replaced.
-        watches: (zxid of the answer that left it, DATA, EXIST or CHILD) by (table, path).
     """
 
     __slots__ = (
         "_floors",
         "_has_end",
-        "last_zxid",
         "n_events",
         "n_stale_syncs",
         "n_syncs",
         "name",
-        "session_id",
+        "session",
         "truth",
-        "watches",
     )
 
     def __init__(self, name: str, truth: Truth, has_end: Callable[[int], bool]) -> None:
@@ -65,10 +59,8 @@ class SessionView:
         self._has_end = has_end
         self._floors: deque[int] = deque()
         self.n_syncs = self.n_stale_syncs = 0
-        self.session_id = 0
-        self.last_zxid = 0
         self.n_events = 0
-        self.watches: dict[tuple[int, bytes], tuple[int, int]] = {}
+        self.session = Session()
 
     def on_connected(self, session_id: int) -> None:
         """The server says which session this is.
@@ -77,13 +69,13 @@ class SessionView:
         """
         if session_id not in self.truth.sessions:
             raise Violation(f"session: {self.name} is let into session {session_id:#x}, which was never committed")
-        if self.session_id not in (0, session_id):
-            raise Violation(f"session: {self.name} asked for {self.session_id:#x} and got {session_id:#x}")
-        self.session_id = session_id
+        if self.session.session_id not in (0, session_id):
+            raise Violation(f"session: {self.name} asked for {self.session.session_id:#x} and got {session_id:#x}")
+        self.session.on_connected(session_id)
 
     def on_expired(self) -> None:
         """A server says that the session is over."""
-        session_id = self.session_id
+        session_id = self.session.session_id
         if session_id and not self.truth.sessions[session_id] and not self._has_end(session_id):
             raise Violation(f"session: {self.name} is refused session {session_id:#x}, which nobody has ended")
         self.on_over()
@@ -97,22 +89,21 @@ class SessionView:
         self._floors.append(self.truth.last_zxid)
 
     def on_over(self) -> None:
-        """The session is over. The next one is one of another client: it may begin at a server that lags."""
-        self.session_id = 0
-        self.last_zxid = 0
-        self.watches.clear()
+        """The session is over."""
+        self.session.on_over()
 
     def on_zxid(self, zxid: int) -> None:
         """The header of any reply but a notification."""
-        if zxid < self.last_zxid:
-            raise Violation(f"monotonic: {self.name} is answered at {zxid:#x} after {self.last_zxid:#x}")
-        if zxid == self.last_zxid:
+        last_zxid = self.session.last_zxid
+        if zxid < last_zxid:
+            raise Violation(f"monotonic: {self.name} is answered at {zxid:#x} after {last_zxid:#x}")
+        if zxid == last_zxid:
             return
         if zxid > self.truth.last_zxid and zxid & 0xFFFFFFFF:
             raise Violation(f"committed: {self.name} is told {zxid:#x}, committed is {self.truth.last_zxid:#x}")
-        self.last_zxid = zxid
-        for (table, path), (since, _) in self.watches.items():
-            find = self.truth.children_changed_after if table == _IN_CHILD else self.truth.changed_after
+        self.session.on_zxid(zxid)
+        for (table, path), (since, _) in self.session.watches.items():
+            find = self.truth.children_changed_after if table == IN_CHILD else self.truth.changed_after
             changed = find(path, since)
             if 0 < changed <= zxid:
                 raise Violation(
@@ -122,12 +113,7 @@ class SessionView:
     def on_event(self, event: int, path: bytes, zxid: int) -> None:
         """A notification; `zxid` is not positive if the server does not say."""
         self.n_events += 1
-        if event == NODE_CHILDREN_CHANGED:
-            self.watches.pop((_IN_CHILD, path), None)
-        else:
-            self.watches.pop((_IN_DATA, path), None)
-            if event == NODE_DELETED:
-                self.watches.pop((_IN_CHILD, path), None)
+        self.session.on_event(event, path)
         if zxid > 0:
             is_child = event == NODE_CHILDREN_CHANGED
             find = self.truth.children_changed_after if is_child else self.truth.changed_after
@@ -135,10 +121,8 @@ class SessionView:
                 raise Violation(f"watch: {self.name} is told that {path!r} changed at {zxid:#x}, which it did not")
 
     def on_rearmed(self, zxid: int) -> None:
-        """A setWatches was answered: from here on again. A node that came and went meanwhile is not told."""
-        for key, (_, kind) in list(self.watches.items()):
-            if kind == EXIST:
-                self.watches[key] = (zxid, kind)
+        """A setWatches was answered."""
+        self.session.on_rearmed(zxid)
 
     def on_answer(self, ask: Ask, answer: Answer) -> None:
         """An answer to a request, behind `on_zxid`."""
@@ -154,6 +138,7 @@ class SessionView:
             self._check_multi(ask, answer)
         elif answer.err == errors.OK:
             self._check_written(ask, answer.path, answer.zxid)
+        self.session.on_answer(ask, answer)
 
     def _check_multi(self, ask: Ask, answer: Answer) -> None:
         """All parts or none; the kinds of the parts of a failed one are errors, also of those that would have gone."""
@@ -171,37 +156,23 @@ class SessionView:
         elif zxid < floor:
             raise Violation(f"sync: {self.name} is at {zxid:#x} behind a sync, {floor:#x} was committed before it")
 
-    def paths_watched(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
-        """The paths with a watch, by DATA, EXIST, CHILD."""
-        lists: tuple[list[bytes], list[bytes], list[bytes]] = ([], [], [])
-        for (_, path), (_, kind) in self.watches.items():
-            lists[kind].append(path)
-        return lists
-
     def _check_data(self, ask: Ask, answer: Answer) -> None:
         expected = self.truth.at(ask.path, answer.zxid)
         told = answer.value if answer.err == errors.OK else ABSENT
         if told != expected:
             self._refute(ask, answer, told, expected)
-        if ask.is_watched and told is not ABSENT:
-            self.watches.setdefault((_IN_DATA, ask.path), (answer.zxid, DATA))
 
     def _check_exists(self, ask: Ask, answer: Answer) -> None:
         expected = self.truth.at(ask.path, answer.zxid)
         told = answer.value if answer.err == errors.OK else ABSENT
         if told != (expected[1:] if expected is not None else ABSENT):
             self._refute(ask, answer, told, expected)
-        if ask.is_watched:
-            kind = EXIST if told is ABSENT else DATA
-            self.watches.setdefault((_IN_DATA, ask.path), (answer.zxid, kind))
 
     def _check_children(self, ask: Ask, answer: Answer) -> None:
         if answer.err == errors.OK:
             expected = self.truth.children(ask.path, answer.zxid)
             if answer.names != expected:
                 self._refute(ask, answer, sorted(answer.names), sorted(expected))
-            if ask.is_watched:
-                self.watches.setdefault((_IN_CHILD, ask.path), (answer.zxid, CHILD))
         elif self.truth.at(ask.path, answer.zxid) is not ABSENT:
             self._refute(ask, answer, answer.err, "there")
 
