@@ -1,16 +1,19 @@
 """Fixtures: the referees and the pairs of servers, each kept for as long as tests need it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from tests.compat import oracle
+from tests.compat.members import Members
 from tests.compat.oracle import Flavour, OracleMissingError
 from tests.compat.pair import Pair
 from tests.compat.scenarios import SETTINGS
 
 Referee = Callable[[str], Flavour]
 Pairs = Callable[[str], Pair]
+Form = Callable[..., Members]
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +48,24 @@ def pairs(referee: Referee, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield find
     for pair in running.values():
         pair.stop()
+
+
+@pytest.fixture(scope="session")
+def flavour(referee: Referee) -> Referee:
+    """Gives the flavour called "zoopark", "3.9.3" or "3.8"; as `referee` without one."""
+    return lambda kind: oracle.zoopark() if kind == "zoopark" else referee(kind)
+
+
+@pytest.fixture
+def form(tmp_path: Path, flavour: Referee) -> Iterator[Form]:
+    """Starts an ensemble of these kinds, with these JVM properties; `Members.check` is asked at its end."""
+    made: list[Members] = []
+
+    def make(*kinds: str, n_observers: int = 0, properties: Mapping[str, str] | None = None) -> Members:
+        members = Members(tmp_path, [flavour(kind) for kind in kinds], n_observers, properties)
+        made.append(members)
+        return members.start()
+
+    yield make
+    for members in made:
+        members.finish()

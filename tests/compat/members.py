@@ -4,7 +4,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -12,11 +12,15 @@ from threading import Event
 from typing import Any, Final
 
 from tests.compat.oracle import POLL_SECONDS, Flavour, Server, ServerFailedError, free_port
+from tests.compat.relay import mismatches
+from tests.compat.session import Session
 
 kazoo: Final[Any] = import_module("kazoo.client")  # it comes without types
 errors: Final[Any] = import_module("kazoo.exceptions")
 WAIT_S: Final = 25.0
-SETTINGS: Final = {"initLimit": "10", "syncLimit": "5", "tickTime": "500"}
+TICK_MS: Final = 500
+SETTINGS: Final = {"initLimit": "20", "syncLimit": "10", "tickTime": str(TICK_MS)}
+PROPERTIES: Final = {"zookeeper.preAllocSize": "64", "zookeeper.extendedTypesEnabled": "true"}
 Rows = dict[str, tuple[Any, ...]]
 
 
@@ -27,9 +31,16 @@ class Members:
         home: an existing directory of its own.
         flavours: what each of them is.
         n_observers: how many of them, the last ones, only learn.
+        properties: JVM properties of all of them, besides PROPERTIES.
     """
 
-    def __init__(self, home: Path, flavours: list[Flavour], n_observers: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        flavours: list[Flavour],
+        n_observers: int = 0,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         ports = [(free_port(), free_port()) for _ in flavours]
         lines = {f"server.{sid}": f"127.0.0.1:{at}:{vote}" for sid, (at, vote) in enumerate(ports, 1)}
@@ -37,21 +48,26 @@ class Members:
             lines[f"server.{sid}"] += ":observer"
         self.servers: dict[int, Server] = {}
         self._clients: list[Any] = []
+        self._sessions: list[Session] = []
+        self._said: dict[int, int] = {}
         for sid, flavour in enumerate(flavours, 1):
             place = home / str(sid)
             place.mkdir()
-            server = Server(flavour, place, {**SETTINGS, **lines}, {"zookeeper.preAllocSize": "64"})
+            server = Server(flavour, place, {**SETTINGS, **lines}, {**PROPERTIES, **(properties or {})})
             server.data_dir.mkdir()
             (server.data_dir / "myid").write_text(f"{sid}\n")
             self.servers[sid] = server
 
     def start(self, *sids: int) -> "Members":
         """Start these, or all of them, and return when all of these serve."""
+        self._said.update((sid, len(self.servers[sid].log)) for sid in sids or self.servers)
         with ThreadPoolExecutor(len(self.servers)) as pool:
             list(pool.map(lambda sid: self.servers[sid].start(), sids or self.servers))
         return self
 
     def stop(self) -> None:
+        for session in self._sessions:
+            session.close()
         for client in self._clients:
             client.stop()
             client.close()
@@ -87,10 +103,63 @@ class Members:
         client.start(WAIT_S)
         return client
 
+    def session(self, sid: int, former: Session | None = None, timeout_ms: int = 10_000) -> Session:
+        """A session over `wire` at this server: a new one, or the one that `former` spoke for."""
+        address = self.servers[sid].address
+        self._sessions.append(Session(address, timeout_ms, former.session_id if former is not None else 0))
+        return self._sessions[-1]
+
+    def said(self, sid: int) -> str:
+        """What the process has written since its start."""
+        return self.servers[sid].log[self._said[sid] :]
+
+    def replace(self, sid: int, flavour: Flavour) -> None:
+        """End a server in order, and start one of this kind in its place: same ports, same data directory."""
+        former = self.servers[sid]
+        former.stop()
+        server = Server(flavour, former.home, former.settings, former.properties, former.data_dir)
+        server.port = former.port
+        self.servers[sid] = server
+        self.start(sid)
+
+    def finish(self) -> None:
+        """`check`, then `stop`."""
+        try:
+            self.check()
+        finally:
+            self.stop()
+
+    def check(self) -> None:
+        """No process was surprised, no digest of a transaction or snapshot was found wrong, no two trees differ."""
+        for sid, server in self.servers.items():
+            assert "Traceback" not in server.log, server.log
+            if sid in self.modes():
+                assert mismatches(server) == [], sid
+        assert {zxid: noted for zxid, noted in self.digests().items() if len(noted) > 1} == {}
+
+    def digests(self) -> dict[int, set[str]]:
+        """The tree digests that servers have noted of late: by zxid, what they are; one if all agree."""
+        noted: dict[int, set[str]] = {}
+        for sid in self.modes():
+            for line in self.servers[sid].word("hash").splitlines():
+                zxid, _, digest = line.partition(": ")
+                noted.setdefault(int(zxid, 16), set()).add(digest)
+        return noted
+
     def kill(self, sid: int) -> None:
         """kill -9, then wait until the others serve."""
         self.servers[sid].kill()
         self.wait(*self.others(sid))
+
+    def make_leader(self, sid: int) -> None:
+        """Leaders are killed, and start again, until this one leads: of equal logs the larger id's does."""
+        for _ in self.servers:
+            leader = self.leader()
+            if leader == sid:
+                return
+            self.kill(leader)
+            self.start(leader)
+        assert self.leader() == sid
 
     def wipe(self, sid: int) -> None:
         """A server that is down loses what it had, but for its myid."""
@@ -128,6 +197,12 @@ def count(client: Any, path: str, numbers: range) -> list[int]:
         _create(client, f"{path}/{number}")
         acknowledged.append(number)
     return acknowledged
+
+
+def fill(client: Any, path: str, numbers: range) -> None:
+    """Create a znode for each number, all at once."""
+    for answer in [client.create_async(f"{path}/{number}") for number in numbers]:
+        answer.get(timeout=WAIT_S)
 
 
 def _create(client: Any, path: str) -> None:

@@ -32,6 +32,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """What a watch said: the event's type and the path."""
+
+    kind: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """All that a client can learn about a node."""
 
@@ -42,20 +50,27 @@ class Node:
 
 
 class Session:
-    """A session of its own connection; events that arrive are dropped.
+    """A session of its own connection.
 
     Args:
         address: host and port.
         timeout_ms: what to ask for.
         session_id: a session to go on with, 0 for a new one; its password is derived.
+        last_zxid: the last that the client has seen.
+
+    Attributes:
+        events: what watches have said so far, in order.
 
     Errors: RefusedError if the session is not to be had.
     """
 
-    def __init__(self, address: tuple[str, int], timeout_ms: int = 30_000, session_id: int = 0) -> None:
+    def __init__(
+        self, address: tuple[str, int], timeout_ms: int = 30_000, session_id: int = 0, last_zxid: int = 0
+    ) -> None:
         self._link = Link(address)
+        self.events: list[Event] = []
         password = wire.session_password(session_id) if session_id else bytes(16)
-        self._link.send(wire.frame(wire.connect_request(0, timeout_ms, session_id, password) + b"\x00"))
+        self._link.send(wire.frame(wire.connect_request(last_zxid, timeout_ms, session_id, password) + b"\x00"))
         answer = self._link.receive()
         if answer is None:
             raise RefusedError("the server hung up on the connect request")
@@ -75,9 +90,33 @@ class Session:
         self._link.send(wire.request(asked, opcode, body))
         while frame := self._link.receive():
             reader = Reader(frame)
-            if reader.i32() == asked:
+            answered = reader.i32()
+            if answered == asked:
                 return Reply(reader.i64(), reader.i32(), reader.rest())
+            self._note(answered, reader)
         raise RefusedError(f"the server hung up on opcode {opcode}")
+
+    def wait_events(self, count: int) -> list[Event]:
+        """All events so far, once there are so many; RefusedError if the server hangs up, SilenceError if none come."""
+        while len(self.events) < count:
+            frame = self._link.receive()
+            if frame is None:
+                raise RefusedError(f"the server hung up after {len(self.events)} of {count} events")
+            reader = Reader(frame)
+            self._note(reader.i32(), reader)
+        return self.events
+
+    def wait_end(self) -> None:
+        """Until the server closes the connection; SilenceError if it does not. Events are kept."""
+        while frame := self._link.receive():
+            reader = Reader(frame)
+            self._note(reader.i32(), reader)
+
+    def _note(self, xid: int, reader: Reader) -> None:
+        if xid == wire.EVENT_XID:
+            reader.take(12)
+            kind, _, path = reader.i32(), reader.i32(), reader.buf() or b""
+            self.events.append(Event(kind, path.decode()))
 
     def must(self, opcode: int, body: bytes) -> Reader:
         """The body of a reply without an error; RefusedError otherwise."""

@@ -1,37 +1,10 @@
-"""Three processes form an ensemble: of zoopark's servers, and of Apache's and zoopark's in every mixture."""
+"""Three processes of zoopark form an ensemble."""
 
 import signal
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import pytest
-
-from tests.compat import oracle
-from tests.compat.members import Members, count, until
-from tests.compat.oracle import Flavour
-
-Form = Callable[..., Members]
-
-
-@pytest.fixture
-def form(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Form]:
-    """Makes an ensemble of these kinds, and ends it."""
-    made: list[Members] = []
-
-    def make(*kinds: str, n_observers: int = 0) -> Members:
-        flavours = [oracle.zoopark() if kind == "zoopark" else _referee(request, kind) for kind in kinds]
-        made.append(Members(tmp_path, flavours, n_observers))
-        return made[-1].start()
-
-    yield make
-    for members in made:
-        members.stop()
-
-
-def _referee(request: pytest.FixtureRequest, version: str) -> Flavour:
-    find: Callable[[str], Flavour] = request.getfixturevalue("referee")
-    return find(version)
+from tests.compat.conftest import Form
+from tests.compat.members import count, until
 
 
 def test_a_write_through_a_follower_is_read_at_another(form: Form) -> None:
@@ -110,63 +83,3 @@ def test_a_member_alone_does_not_serve(form: Form) -> None:
     assert members.modes() == {}
     members.servers[others[0]].start()
     assert sorted(members.wait(last, others[0]).values()) == ["follower", "leader"]
-
-
-MIXTURES = [
-    ("3.9.3", "3.9.3", "zoopark"),
-    ("3.9.3", "zoopark", "3.9.3"),
-    ("zoopark", "3.9.3", "zoopark"),
-    ("zoopark", "zoopark", "3.9.3"),
-]
-
-
-@pytest.mark.compat
-@pytest.mark.parametrize("kinds", MIXTURES, ids=" ".join)
-def test_servers_of_both_kinds_are_one_ensemble(form: Form, kinds: tuple[str, ...]) -> None:
-    """Each kind leads once, writes come in on both, and all end with the same data, Stats included.
-
-    Of equal logs the larger id's leads, so servers 2 and 3 take turns.
-    """
-    members = form(*kinds)
-    led = set()
-    for at in range(4):
-        for sid in members.modes():
-            count(members.client(sid), f"/from-{sid}-{at}", range(20))
-        leader = members.leader()
-        led.add(kinds[leader - 1])
-        assert members.rows(1) == members.rows(2) == members.rows(3)
-        if len(led) == 2:
-            break
-        members.kill(leader)
-        count(members.client(members.others(leader)[0]), f"/without-{leader}", range(20))
-        members.servers[leader].start()
-    assert led == {"zoopark", "3.9.3"}
-
-
-@pytest.mark.compat
-@pytest.mark.parametrize("kinds", [("zoopark", "3.9.3", "3.9.3"), ("3.9.3", "zoopark", "zoopark")], ids=" ".join)
-def test_a_wiped_server_of_either_kind_gets_a_snapshot_from_whoever_leads(form: Form, kinds: tuple[str, ...]) -> None:
-    """The stream behind SNAP is Apache's, in both directions."""
-    members = form(*kinds)
-    count(members.client(1, 2, 3), "/n", range(50))
-    for sid in members.servers:
-        members.kill(sid)
-        members.wipe(sid)
-        members.servers[sid].start()
-        members.wait(1, 2, 3)
-    assert members.rows(1) == members.rows(2) == members.rows(3)
-
-
-@pytest.mark.compat
-@pytest.mark.parametrize(("voters", "observer"), [("zoopark", "3.9.3"), ("3.9.3", "zoopark")])
-def test_an_observer_of_either_kind_serves_clients(form: Form, voters: str, observer: str) -> None:
-    """Its clients write through it, also under the next leader; when it was wiped it gets a snapshot."""
-    members = form(voters, voters, voters, observer, n_observers=1)
-    assert members.modes()[4] == "observer"
-    count(members.client(4), "/before", range(20))
-    members.kill(members.leader())
-    count(members.client(4), "/after", range(20))
-    members.servers[4].kill()
-    members.wipe(4)
-    members.servers[4].start()
-    assert members.rows(4) == members.rows(members.leader())
