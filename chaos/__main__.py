@@ -1,0 +1,133 @@
+"""`python -m chaos --minutes 5`: rounds of real faults until the time is over, each judged at its end."""
+
+import argparse
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from chaos.run import QUIET_S, Round
+from chaos.seal import is_sealed, seal, settle_in
+from chaos.verdict import judge
+from zoopark.sim.checkers import Violation
+
+ROUND_S: Final = 150.0
+"""Shorter rounds are judged sooner; longer ones have longer histories."""
+AROUND_S: Final = QUIET_S + 18.0
+"""What a round takes beside its faults."""
+MIN_FAULTS_S: Final = 5.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments ask for; 0 if every guarantee held, 1 if one did not."""
+    options = _options(arguments)
+    if options.judge is not None:
+        return _judge(options.judge)
+    if not options.unsealed and not is_sealed():
+        seal(arguments)
+    if is_sealed():
+        settle_in()
+    else:
+        _say("no namespaces here: no partitions, no full disks")
+    return _rounds(options)
+
+
+def _rounds(options: argparse.Namespace) -> int:
+    until_s = time.monotonic() + options.minutes * 60
+    seed = options.seed or int(time.time())
+    totals: dict[str, int] = {}
+    n_rounds = 0
+    while True:
+        left_s = until_s - time.monotonic()
+        seconds = max(MIN_FAULTS_S, min(left_s, ROUND_S) - AROUND_S)
+        if not _round(seed + n_rounds, seconds, totals, options.verbose):
+            return 1
+        n_rounds += 1
+        if until_s - time.monotonic() < AROUND_S + MIN_FAULTS_S:
+            break
+    for name in sorted(totals):
+        _say(f"{totals[name]:>9,}  {name}")
+    return 0
+
+
+def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) -> bool:
+    """One round; its history is kept if it violates something."""
+    home = Path(tempfile.mkdtemp(prefix="zoopark-chaos-"))
+    lines: list[str] = []
+    one = Round(home, seed, seconds, is_sealed(), _say if is_verbose else lines.append)
+    began_s = time.monotonic()
+    try:
+        asyncio.run(one.go())
+    except Violation as violation:
+        for line in lines[-20:]:
+            _say(line)
+        _say(f"seed {seed}: {violation}")
+        _say(f"kept: {_keep(one, home)}")
+        return False
+    rss_mb = max(member.max_rss_kb for member in one.ensemble.members.values()) >> 10
+    spent_s = time.monotonic() - began_s
+    _say(f"seed {seed}: {spent_s:.0f} s, longest stall {one.stall_s:.1f} s, at most {rss_mb} MB a member")
+    for name, count in one.counts.items():
+        totals[name] = totals.get(name, 0) + count
+    _clear(one, home)
+    return True
+
+
+def _keep(one: Round, home: Path) -> Path:
+    """Copy what lies in memory to where it stays."""
+    for member in one.ensemble.members.values():
+        if member.has_small_disk:
+            stays = member.home / "kept"
+            shutil.copytree(member.data, stays)
+            _unmount(member.data)
+            member.data.rmdir()
+            stays.rename(member.data)
+    return home
+
+
+def _clear(one: Round, home: Path) -> None:
+    for member in one.ensemble.members.values():
+        if member.has_small_disk:
+            _unmount(member.data)
+    if one.ensemble.wires is not None:
+        one.ensemble.wires.remove()
+    shutil.rmtree(home)
+
+
+def _unmount(path: Path) -> None:
+    subprocess.run(["umount", str(path)], check=True, timeout=20)
+
+
+def _judge(home: Path) -> int:
+    """Judge a kept run again."""
+    try:
+        verdict = judge(home)
+    except Violation as violation:
+        _say(str(violation))
+        return 1
+    for name, count in verdict.counts.items():
+        _say(f"{count:>9,}  {name}")
+    return 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5, help="how long, about")
+    parser.add_argument("--seed", type=int, default=0, help="of the first round; without it another one each time")
+    parser.add_argument("--unsealed", action="store_true", help="without networks and disks of its own")
+    parser.add_argument("--verbose", action="store_true", help="say what is done when")
+    parser.add_argument("--judge", type=Path, metavar="DIR", help="only judge a run that was kept")
+    return parser.parse_args(arguments)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

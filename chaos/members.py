@@ -1,0 +1,220 @@
+"""The members: processes, what they may use, and why each of them ended.
+
+                 start                        SIGSTOP
+    down ─────────────────────> running <───────────────> stopped
+      ^                            │  SIGCONT
+      └── kill -9, SIGTERM, or its disk: then with one line that says so
+
+A process that ends for any other reason, or says anything that nobody expects of it, is a Violation.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, final
+
+from chaos.exits import check_said, explain
+from chaos.seal import mount
+from zoopark.sim.checkers import Violation
+
+CLIENT_PORT: Final = 2181
+DISK_BYTES: Final = 48 << 20
+BALLAST: Final = "ballast"
+STOP_S: Final = 20.0
+MAX_RSS_KB: Final = 200 << 10
+KEYS: Final = {
+    "tickTime": "500",
+    "initLimit": "10",
+    "syncLimit": "4",
+    "snapCount": "700",
+    "preAllocSize": "64",
+    "maxClientCnxns": "0",
+    "admin.enableServer": "false",
+    "4lw.commands.whitelist": "srvr",
+}
+PAGE_KB: Final = resource.getpagesize() >> 10
+
+
+@final
+class Seat:
+    """Where a member is.
+
+    Args:
+        sid: who it is.
+        host: its address, and its ports for members, elections and clients.
+        is_observer: whether it only learns.
+    """
+
+    __slots__ = ("host", "is_observer", "ports", "sid")
+
+    def __init__(self, sid: int, host: str, ports: tuple[int, int, int], is_observer: bool = False) -> None:
+        self.sid = sid
+        self.host = host
+        self.ports = ports
+        self.is_observer = is_observer
+
+    def line(self) -> str:
+        """The line of zoo.cfg that names it."""
+        quorum, election, _ = self.ports
+        return f"server.{self.sid}={self.host}:{quorum}:{election}{':observer' if self.is_observer else ''}"
+
+
+@final
+class Member:
+    """One member, down at first.
+
+    Args:
+        seat: where it is, of `seats`.
+        home: an empty directory for it.
+        prefix: what its command begins with.
+        has_small_disk: whether its data lies on a disk of its own, of DISK_BYTES, in memory.
+
+    Attributes:
+        process: the process as it was started last.
+        is_paused: whether it is stopped.
+        is_sick: whether its disk fails or is full.
+        max_rss_kb: the most memory that was seen.
+        exits: how often it ended, by reason.
+    """
+
+    def __init__(self, seat: Seat, seats: list[Seat], home: Path, prefix: list[str], has_small_disk: bool) -> None:
+        self.seat = seat
+        self.sid = seat.sid
+        self.home = home
+        self.has_small_disk = has_small_disk
+        self.data = home / "data"
+        self.data.mkdir(parents=True)
+        if has_small_disk:
+            mount(f"chaos{self.sid}", self.data, f"size={DISK_BYTES}")
+        (self.data / "myid").write_text(f"{self.sid}\n")
+        settings = {**KEYS, "dataDir": str(self.data), "clientPort": str(seat.ports[2]), "clientPortAddress": seat.host}
+        lines = [f"{key}={value}" for key, value in settings.items()] + [seat.line() for seat in seats]
+        (home / "zoo.cfg").write_text("\n".join(lines) + "\n")
+        self._command = [*prefix, sys.executable, "-m", "zoopark", "serve", str(home / "zoo.cfg")]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.life = 0
+        self.is_paused = self.is_sick = self._was_sick = False
+        self._was_killed = self._was_stopped = False
+        self.max_rss_kb = 0
+        self.exits: dict[str, int] = {}
+
+    def is_running(self) -> bool:
+        """Whether its process is there, be it stopped."""
+        return self.process is not None and self.process.poll() is None
+
+    def is_well(self) -> bool:
+        """Whether it can do its work."""
+        return self.is_running() and not self.is_paused and not self.is_sick
+
+    def log(self, life: int) -> Path:
+        """What it said in one of its lives."""
+        return self.home / f"log-{life}.txt"
+
+    def start(self) -> None:
+        """Start it, unless it runs. Raises Violation if its last end has no reason."""
+        if self.is_running():
+            return
+        self.look()
+        self.life += 1
+        self.is_paused, self._was_sick = False, self.is_sick
+        self._was_killed = self._was_stopped = False
+        source = Path(__file__).parents[1] / "src"
+        with self.log(self.life).open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(source)},
+            )
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.is_running() and self.process is not None:
+            self._was_killed = True
+            self.process.kill()
+            self.process.wait()
+            self.is_paused = False
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+        if self.is_running() and self.process is not None:
+            self.resume()
+            self._was_stopped = True
+            self.process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait for that. Raises Violation if it does not within STOP_S."""
+        self.terminate()
+        if self.process is not None:
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                raise Violation(f"liveness: member {self.sid} has not stopped {STOP_S:.0f} s after SIGTERM") from None
+
+    def pause(self) -> None:
+        if self.is_running() and self.process is not None:
+            self.is_paused = True
+            self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self.is_paused and self.process is not None:
+            self.is_paused = False
+            self.process.send_signal(signal.SIGCONT)
+
+    def fill_disk(self) -> None:
+        """Leave no room on its own disk."""
+        self.is_sick = self._was_sick = True
+        with (self.data / BALLAST).open("wb") as ballast:
+            room = os.statvfs(self.data)
+            os.posix_fallocate(ballast.fileno(), 0, room.f_bavail * room.f_frsize)
+
+    def fail_disk(self) -> None:
+        """Let every write of its process to a file fail from now on, with EFBIG."""
+        if self.is_running() and self.process is not None:
+            self.is_sick = self._was_sick = True
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    def heal_disk(self) -> None:
+        """Make room, let writes succeed."""
+        self.is_sick = False
+        (self.data / BALLAST).unlink(missing_ok=True)
+        if self.is_running() and self.process is not None:
+            limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
+
+    def lose_disk(self) -> None:
+        """Forget everything but who it is. It must be down."""
+        shutil.rmtree(self.data / "version-2", ignore_errors=True)
+
+    def look(self) -> None:
+        """See whether all is as it must be. Raises Violation."""
+        if self.process is None:
+            return
+        code = self.process.poll()
+        if code is None:
+            self._measure(self.process.pid)
+            return
+        causes = (self._was_killed, self._was_stopped, self._was_sick)
+        said = self.log(self.life).read_text(errors="replace")
+        reason = explain(f"member {self.sid}, life {self.life},", code, said, causes)
+        self.exits[reason] = self.exits.get(reason, 0) + 1
+        self.process = None
+
+    def check_logs(self) -> None:
+        """Raises Violation if it said anything in any of its lives that nobody expects."""
+        for life in range(1, self.life + 1):
+            check_said(f"member {self.sid}, life {life},", self.log(life).read_text(errors="replace"))
+
+    def _measure(self, pid: int) -> None:
+        try:
+            resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
+        except (OSError, IndexError):
+            return  # it has just ended
+        self.max_rss_kb = max(self.max_rss_kb, resident)
+        if resident > MAX_RSS_KB:
+            raise Violation(f"memory: member {self.sid} takes {resident >> 10} MB")

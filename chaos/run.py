@@ -1,0 +1,166 @@
+"""One round: an ensemble, its clients, faults for a while, and whether it comes to rest and agrees afterwards.
+
+all serve ── faults ── all is healed ── all serve and agree, every client is served
+          ── quiet, for longer than a session lasts ── znodes compared ── stopped ── judged
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Final, final
+
+from chaos.clients import Clients
+from chaos.ensemble import Ensemble
+from chaos.faults import ANYWHERE, FAULTS, Fate
+from chaos.history import FAULT, HELD, RUN, History
+from chaos.rows import rows_of
+from chaos.verdict import HISTORY, Verdict, check_against, check_rows, judge
+from zoopark.sim.checkers import Violation
+from zoopark.sim.world import World
+
+START_S: Final = 40.0
+REST_S: Final = 40.0
+QUIET_S: Final = 12.0
+"""Longer than any session lasts without its client, with the second that a leader counts it by."""
+STALL_S: Final = 15.0
+"""How long nothing may be written while a majority is well and connected."""
+STEP_S: Final = 0.05
+N_CLIENTS: Final = 6
+CALM_S: Final = 2.0
+
+
+@final
+class Round:
+    """One round.
+
+    Args:
+        home: an empty directory.
+        seed: decides faults and workloads.
+        seconds: for how long faults come and go.
+        is_sealed: whether members may have networks and disks of their own.
+        say: is given what happens, in lines.
+
+    Attributes:
+        counts: of what happened, by name.
+    """
+
+    def __init__(self, home: Path, seed: int, seconds: float, is_sealed: bool, say: Callable[[str], None]) -> None:
+        self.home = home
+        self.seconds = seconds
+        self.counts: dict[str, int] = {}
+        self.stall_s = 0.0
+        self._say = say
+        self._began_s = time.monotonic()
+        self.ensemble = Ensemble(home, is_sealed)
+        world = World(seed)
+        self.history = History(home / HISTORY, world)
+        self.clients = Clients(world, self.ensemble.seats, self.history, N_CLIENTS)
+        self.fate = Fate(self.ensemble, Random(seed), list(FAULTS if is_sealed else ANYWHERE), self._note)
+        self._well: frozenset[int] = frozenset()
+        self._well_since_s = 0.0
+
+    async def go(self) -> Verdict:
+        """Let it happen and judge it. Raises Violation. No process outlives this."""
+        try:
+            return await self._go()
+        finally:
+            for member in self.ensemble.members.values():
+                member.kill()
+            self.history.close()
+
+    async def _go(self) -> Verdict:
+        self.ensemble.start()
+        await self._until(self.ensemble.is_settled, START_S, "not everybody serves after the start")
+        self.clients.start()
+        await self._suffer()
+        self.fate.stop()
+        self._note("all is healed")
+        self.ensemble.heal()
+        self.clients.rest()
+        await self._until(self._is_at_rest, REST_S, "not everybody serves, agrees and is served after all is well")
+        held = sorted(client.view.session.session_id for client in self.clients.clients)
+        await self._watch(time.monotonic() + QUIET_S)
+        await self._until(self._is_at_rest, REST_S, "what was at rest is not any more")
+        rows = {seat.sid: await rows_of(seat) for seat in self.ensemble.seats}
+        check_rows(rows)
+        self.history.tell(RUN, HELD, tuple(held))
+        self._end()
+        verdict = judge(self.home)
+        check_against(verdict.truth, rows[1])
+        self._count(verdict)
+        return verdict
+
+    async def _suffer(self) -> None:
+        """Faults come and go."""
+        until_s = time.monotonic() + self.seconds
+        calm_until_s = time.monotonic() + CALM_S
+        survey = asyncio.create_task(self._survey())
+        try:
+            while (now_s := time.monotonic()) < until_s:
+                if now_s > calm_until_s:
+                    self.fate.step(now_s)
+                self.ensemble.look()
+                self._check_progress(now_s)
+                await asyncio.sleep(STEP_S)
+        finally:
+            survey.cancel()
+
+    def _check_progress(self, now_s: float) -> None:
+        """While a majority is well and connected, writes are answered."""
+        well = self.ensemble.majority()
+        if not well or not self._well <= well:
+            self._well_since_s = now_s
+        self._well = well
+        stall_s = now_s - max(self._well_since_s, self.clients.written_s)
+        self.stall_s = max(self.stall_s, stall_s)
+        if stall_s > STALL_S:
+            raise Violation(f"liveness: no write for {stall_s:.0f} s, while {sorted(well)} are well and connected")
+
+    async def _survey(self) -> None:
+        while True:
+            await self.ensemble.survey()
+            await asyncio.sleep(STEP_S)
+
+    async def _watch(self, until_s: float) -> None:
+        while time.monotonic() < until_s:
+            self.ensemble.look()
+            await asyncio.sleep(STEP_S)
+
+    async def _until(self, is_right: Callable[[], bool], wait_s: float, otherwise: str) -> None:
+        until_s = time.monotonic() + wait_s
+        await self.ensemble.survey()
+        while not is_right():
+            if time.monotonic() > until_s:
+                raise Violation(f"liveness: {otherwise}, in {wait_s:.0f} s: {self.ensemble.standings}")
+            self.ensemble.look()
+            await asyncio.sleep(STEP_S)
+            await self.ensemble.survey()
+
+    def _is_at_rest(self) -> bool:
+        return self.ensemble.is_settled() and self.clients.are_served()
+
+    def _end(self) -> None:
+        """Everybody stops, as asked."""
+        self.clients.end()
+        for member in self.ensemble.members.values():
+            member.terminate()
+        for member in self.ensemble.members.values():
+            member.stop()
+            member.look()
+            member.check_logs()
+        self.history.close()
+
+    def _note(self, text: str) -> None:
+        self.history.tell(RUN, FAULT, (text,))
+        self._say(f"{time.monotonic() - self._began_s:7.1f} s  {text}")
+
+    def _count(self, verdict: Verdict) -> None:
+        self.counts.update({f"fault: {name}": count for name, count in self.fate.counts.items()})
+        for member in self.ensemble.members.values():
+            for reason, count in member.exits.items():
+                self.counts[f"ended: {reason}"] = self.counts.get(f"ended: {reason}", 0) + count
+        self.counts.update(verdict.counts)
+        self.counts.update({f"client: {name}": count for name, count in self.clients.world.counts.items()})
+        self.counts["writes answered"] = self.clients.n_writes

@@ -1,0 +1,48 @@
+"""A place of our own in the kernel: processes, mounts and networks that end with us, however we end.
+
+The run starts itself again below `unshare`. As root, or where users may have namespaces, it may then mount small disks
+and cut wires without touching the machine's own; elsewhere it goes on without, and without the faults that need them.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+SEALED: Final = "ZOOPARK_CHAOS_SEALED"
+"""Set in the environment of a run that is sealed off."""
+_SEAL: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_AS_ROOT: Final = ("--user", "--map-root-user")
+_PLACES: Final = Path("/run/netns")
+_TRIAL: Final = f"mkdir -p {_PLACES} && mount -t tmpfs none {_PLACES} && ip netns add a && ip link add b type bridge"
+
+
+def is_sealed() -> bool:
+    """Whether this process is sealed off."""
+    return SEALED in os.environ
+
+
+def seal(arguments: list[str]) -> None:
+    """Start `python -m chaos` again, sealed off, in place of this process; returns where that cannot be done."""
+    for prefix in ([*_SEAL], [*_SEAL, *_AS_ROOT]):
+        if shutil.which("unshare") and shutil.which("ip") and _works(prefix):
+            os.environ[SEALED] = "1"
+            os.execvp(prefix[0], [*prefix, sys.executable, "-m", "chaos", *arguments])
+
+
+def settle_in() -> None:
+    """The first thing to do in a sealed process: a directory for the names of networks that is not the machine's."""
+    mount("none", _PLACES, "mode=755")
+
+
+def mount(name: str, path: Path, options: str) -> None:
+    """Mount a file system in memory. Errors: CalledProcessError."""
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, name, str(path)], check=True, timeout=20)
+
+
+def _works(prefix: list[str]) -> bool:
+    found = subprocess.run([*prefix, "sh", "-c", _TRIAL], capture_output=True, timeout=20, check=False)
+    return found.returncode == 0
