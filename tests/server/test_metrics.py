@@ -120,7 +120,15 @@ def test_a_batch_is_counted_by_when_its_requests_came(
     summary = metrics.updates.summary()
     found = (summary.count, summary.sum, summary.least, summary.most)
     assert found == (len(came_ms), sum_ms, least_ms, most_ms)
-    assert (metrics.batch_size.count, metrics.batch_size.most) == (1, len(came_ms))
+    assert metrics.propagation.summary().sum == sum_ms
+
+
+def test_what_nobody_here_asked_for_is_no_update() -> None:
+    """A session that expires, a write of another member's client: no reply leaves, so none is counted."""
+    metrics = _metrics()
+    metrics.on_updates([(1, 0, 0, 5, b"", 1_000, None), (2, 7, 1, 5, b"", 1_004, None)], Now(1_010, 0))
+    metrics.on_updates([(3, 0, 0, 5, b"", 1_000, None)], Now(1_010, 0))
+    assert (metrics.updates.summary().count, metrics.updates.summary().sum, metrics.sent()) == (1, 6, 1)
 
 
 def test_reads_and_updates_are_one_latency() -> None:

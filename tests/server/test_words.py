@@ -10,6 +10,7 @@ import pytest
 
 from tests.compat import requests as ask
 from tests.compat import wire
+from tests.server.house import House
 from tests.server.stand import START, Peer, Stand
 from zoopark.record import Now
 from zoopark.server.config import load_config
@@ -418,16 +419,62 @@ def test_mntr_is_one_metric_a_line() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
+def _documented(text: str) -> set[str]:
+    tables = [line for line in text.splitlines() if line.startswith("| `")]
+    return {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
+def _names(answer: str) -> set[str]:
+    """The names in an answer to mntr, without what a summary puts in front of its own."""
+    names = {line.split("\t")[0].removeprefix("zk_") for line in answer.splitlines()}
+    plain = {name for name in names if re.fullmatch("(avg|min|max)_(latency|proposal_size|file.*)", name)}
+    return plain | {re.sub(r"^(avg|min|max|cnt|sum|p\d+)_", "", name) for name in names - plain}
+
+
 def test_every_metric_is_documented() -> None:
     """And what is documented as left out is not there."""
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     there, left_out = page.split("## Metrics")[1].split("### Left out")
-    names = {line.split("\t")[0].removeprefix("zk_") for line in _say(_stand(), b"mntr").splitlines()}
-    plain = {"avg_latency", "min_latency", "max_latency"} & names
-    expected = {name if name in plain else re.sub(r"^(avg|min|max|cnt|sum|p\d+)_(?!file)", "", name) for name in names}
-    tables = [line for line in there.splitlines() if line.startswith("| `")]
-    assert {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])} == expected
-    assert not expected & set(re.findall(r"`(\w+)`", left_out)) - {"auth_failed_count"}
+    alone, of_members = there.split("### Of a member of an ensemble")
+    assert _documented(alone) == _names(_say(_stand(), b"mntr"))
+    house = House("abcd", keys=ALL)
+    house.form()
+    found: set[str] = set()
+    for name in house.names:
+        house.member(name).metrics.survey = _survey
+        asker = house.connect(name).connection
+        asker.on_bytes(b"mntr", house.now)
+        found |= _names(asker.take_out().decode())
+    assert _documented(there) == found
+    assert not found & _documented(left_out) - {"auth_failed_count"}
+    assert not _documented(alone) & _documented(of_members)
+
+
+MEMBER = """clientPort=2181
+dataDir=/data
+tickTime=2000
+initLimit=10
+syncLimit=5
+server.1=a:2888:3888;2181
+server.2=b:2888:3888
+server.3=[::1]:2889:3889:observer
+4lw.commands.whitelist=*
+"""
+
+
+@pytest.mark.parametrize(("sid", "ports"), [(1, ("3888", "2888", "0")), (3, ("3889", "2889", "1"))])
+def test_conf_of_a_member_tells_of_all(sid: int, ports: tuple[str, str, str]) -> None:
+    """To the byte as ZooKeeper: the last line has no end."""
+    config, _ = load_config(MEMBER, source_name="zoo.cfg", overrides={}, sid=sid)
+    stand = _stand()
+    stand.member = Member(config, Tree(OwnerKinds(False)), Random(1), START)
+    _, found = _say(stand, b"conf").split("clientPortListenBacklog=-1\n")
+    assert found == (
+        f"serverId={sid}\ninitLimit=10\nsyncLimit=5\nelectionAlg=3\n"
+        f"electionPort={ports[0]}\nquorumPort={ports[1]}\npeerType={ports[2]}\nmembership: \n"
+        "server.1=a:2888:3888:participant;0.0.0.0:2181\nserver.2=b:2888:3888:participant\n"
+        "server.3=[::1]:2889:3889:observer\nversion=0"
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,20 @@ from zoopark.server.pipeline import Pipeline
 from zoopark.server.prepare import Preparer
 from zoopark.server.sessions import SessionTracker, first_session_id
 from zoopark.server.snapshots import SnapshotSchedule
+from zoopark.server.standing import Standing
 from zoopark.tree.snapshot import read_stream, write_stream
 from zoopark.tree.tree import Tree, adopt
-from zoopark.zab.effects import Became, CloseLink, Deliver, Passed, Pinged, ReceiveSnapshot, Replay, SendSnapshot
+from zoopark.zab.effects import (
+    Append,
+    Became,
+    CloseLink,
+    Deliver,
+    Passed,
+    Pinged,
+    ReceiveSnapshot,
+    Replay,
+    SendSnapshot,
+)
 from zoopark.zab.history import History
 from zoopark.zab.outbox import Entry
 from zoopark.zab.peer import Peer
@@ -98,6 +109,8 @@ class EnsembleMember:
         self.leading = Leading(self.peer, self.pipeline, self.applier)
         self.learning = Learning(self.peer, self.pipeline, self.applier)
         self.snapshots = SnapshotSchedule(config, random)
+        self.standing = Standing(self.peer, self.metrics, now)
+        self.clients.words.standing = self.standing
         self._now = now
         self._purge_ms = now.mono_ms
         self._held: list[Effect] = []
@@ -327,12 +340,17 @@ class EnsembleMember:
         elif isinstance(effect, Replay):
             self._replay(effect.entries)
         else:
-            if isinstance(effect, ReceiveSnapshot):
+            if isinstance(effect, Append):
+                self.standing.on_append(effect.entries, self._now)
+            elif isinstance(effect, SendSnapshot):
+                self.standing.on_snapshot_sent()
+            elif isinstance(effect, ReceiveSnapshot):
                 self._receiving = effect
             left.append(effect)
 
     def _deliver(self, entries: list[Entry]) -> None:
         self.snapshots.n_txns += len(entries)
+        self.standing.on_delivered(entries, self._now)
         if self.leading.housekeeping is not None:
             self.leading.on_delivered(entries[-1][0], self._now)
         else:
@@ -353,6 +371,7 @@ class EnsembleMember:
             self.learning.end()
             self.pipeline.drop()
         self.became = became
+        self.standing.on_became(became, self._now)
         if became.is_serving and became.state == LEADING:
             self.leading.begin(became.epoch, self._now)
         elif became.is_serving:
@@ -384,4 +403,5 @@ class EnsembleMember:
             return self.leading.on_request(link, packet, self._now)
         if packet.type == PING:
             self.leading.on_touches(packet, self._now)
+        self.standing.n_revalidated += packet.type == REVALIDATE
         return self.leading.on_revalidate(link, packet, self._now) if packet.type == REVALIDATE else ""

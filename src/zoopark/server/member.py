@@ -128,6 +128,7 @@ class Member:
         effects, clients.effects = clients.effects, []
         entries = self.pipeline.take_entries()
         if entries:
+            self.metrics.batch_size.add(len(entries))
             effects.append(Append(entries, entries[-1][0]))
         clients.take(effects)
         if self.snapshots.is_due():

@@ -184,6 +184,7 @@ class Metrics:
     Attributes:
         received: packets; `sent_other` packets sent that answer no request of a session.
         reads, updates: latencies of replies to reads, and of transactions from their requests to their replies.
+        propagation: from proposals to applied transactions; the updates, where a request is proposed as it comes in.
         proposals: the sizes of transactions that a leader proposed.
         drop_probability: of the connection throttle; `reset` leaves it alone.
         digests: (zxid, tree digest) at every DIGEST_INTERVAL-th zxid, the last DIGESTS_KEPT of them.
@@ -195,6 +196,7 @@ class Metrics:
         self.digests: deque[tuple[int, int]] = deque(maxlen=DIGESTS_KEPT)
         self.reads = Latencies()
         self.updates = Latencies()
+        self.propagation = self.updates
         self.proposals = Sizes()
         self.batch_size = Summary()
         self.fsync_us = Summary(_US_PER_MS)
@@ -218,14 +220,17 @@ class Metrics:
         self._reset_counters()
 
     def on_updates(self, logged: list[Pending], now: Now) -> None:
-        """One batch of transactions was answered, at least one; they are in the order in which their requests came."""
-        count = len(logged)
-        self.batch_size.add(count)
-        last_ms = came_ms_of(logged[-1])
+        """One batch of transactions was applied; they are in the order in which their requests came.
+
+        Those that no connection here has asked for do not count.
+        """
+        answered = [pending for pending in logged if pending[1]]
+        count = len(answered)
+        last_ms = came_ms_of(answered[-1]) if answered else 0
         at = 0
         while at < count:
-            came_ms = came_ms_of(logged[at])
-            end = count if came_ms == last_ms else bisect_left(logged, came_ms + 1, at, key=came_ms_of)
+            came_ms = came_ms_of(answered[at])
+            end = count if came_ms == last_ms else bisect_left(answered, came_ms + 1, at, key=came_ms_of)
             self.updates.add(now.mono_ms - came_ms, end - at)
             at = end
 
@@ -258,10 +263,13 @@ class Metrics:
         rows = [(name, str(getattr(self, field))) for name, field in _COUNTERS]
         for name, summary in self._summaries():
             rows += summary.rows(name)
-        # Here a transaction is proposed in the turn its request comes in: the two latencies are the same number.
-        for name, latencies in (("updatelatency", self.updates), ("readlatency", self.reads)):
+        for name, latencies in (
+            ("updatelatency", self.updates),
+            ("readlatency", self.reads),
+            ("propagation_latency", self.propagation),
+        ):
             rows += latencies.rows(name)
-        return rows + self.updates.rows("propagation_latency")
+        return rows
 
     def _summaries(self) -> list[tuple[str, Summary]]:
         return [

@@ -20,6 +20,7 @@ from zoopark.server.connection import OPEN, Connection
 from zoopark.server.metrics import Metrics, Row, decimal
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.sessions import SessionTracker
+from zoopark.server.standing import Standing
 from zoopark.tree.tree import Tree
 
 SPOKEN_VERSION: Final = "3.9.5"
@@ -31,7 +32,7 @@ TRACE_MASK: Final = 306
 """What `gtmk` says before anybody sets it. It has no effect here: nothing is traced."""
 STMK_BYTES: Final = 12
 NOT_SERVING: Final = "This ZooKeeper instance is not currently serving requests\n"
-_ALWAYS: Final = (b"ruok", b"envi", b"gtmk", b"stmk", b"hash", b"isro", TELNET_CLOSE)
+_ALWAYS: Final = (b"ruok", b"envi", b"gtmk", b"stmk", b"isro", TELNET_CLOSE)
 """Words that a member of an ensemble answers before it serves."""
 _MASK_64: Final = (1 << 64) - 1
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -80,6 +81,7 @@ class Words:
 
     Attributes:
         mode: standalone, leader, follower or observer; empty while a member of an ensemble does not serve.
+        standing: what a member of an ensemble counts of its part in it; None for one server alone.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Words:
         self.metrics = metrics
         self.trace_mask = TRACE_MASK
         self.mode = "standalone"
+        self.standing: Standing | None = None
         self._is_read_only_possible = config.properties.get("readonlymode.enabled") == "true"
         self._answers: dict[bytes, Callable[[Now], str]] = {
             b"ruok": lambda now: "imok",
@@ -129,7 +132,7 @@ class Words:
         if not self._is_allowed(name):
             return f"{name} is not executed because it is not in the whitelist.\n".encode()
         if not self.mode and word not in _ALWAYS:
-            return NOT_SERVING.encode()
+            return (NOT_SERVING.rstrip() if word == b"hash" else NOT_SERVING).encode()
         if word == b"stmk":
             return self._stmk(chunk).encode()
         say = self._answers.get(word)
@@ -188,10 +191,14 @@ class Words:
 
     def _mntr(self, now: Now) -> str:
         rows = [("version", VERSION), ("server_state", self.mode), *self.gauges(now), *self.metrics.rows()]
+        if self.standing is not None:
+            rows += self.standing.gauges(now) + self.standing.rows()
         return "".join(f"zk_{name}\t{value}\n" for name, value in rows)
 
     def _srst(self, now: Now) -> str:
         self.metrics.reset()
+        if self.standing is not None:
+            self.standing.reset()
         return "Server stats reset.\n"
 
     def _conf(self, now: Now) -> str:
@@ -208,9 +215,25 @@ class Words:
             ("minSessionTimeout", config.min_session_timeout_ms),
             ("maxSessionTimeout", config.max_session_timeout_ms),
             ("clientPortListenBacklog", config.client_port_listen_backlog),
-            ("serverId", 0),
+            ("serverId", config.membership.sid if config.membership is not None else 0),
         )
-        return "".join(f"{key}={value}\n" for key, value in rows)
+        return "".join(f"{key}={value}\n" for key, value in rows) + self._conf_of_ensemble()
+
+    def _conf_of_ensemble(self) -> str:
+        """Ends without a newline, as ZooKeeper's does."""
+        config, membership = self.config, self.config.membership
+        if membership is None:
+            return ""
+        own = membership.own()
+        return (
+            f"initLimit={config.init_limit}\n"
+            f"syncLimit={config.sync_limit}\n"
+            "electionAlg=3\n"
+            f"electionPort={own.election_port}\n"
+            f"quorumPort={own.quorum_port}\n"
+            f"peerType={int(own.is_observer)}\n"
+            f"membership: \n{membership.text().decode()}"
+        )
 
     def _envi(self, now: Now) -> str:
         rows = [("zookeeper.version", VERSION), *self.metrics.survey().environment]
@@ -242,17 +265,25 @@ class Words:
         return "Connection stats reset.\n"
 
     def _dump(self, now: Now) -> str:
-        by_expiry: dict[int, list[str]] = {}
-        for session in self.sessions.by_id.values():
-            due_ms = self.sessions.expiry_ms(session)
-            by_expiry.setdefault(due_ms, []).append(f"\t{_hex(session.session_id)}")
         owners = self.tree.ephemerals
         return (
-            f"SessionTracker dump:\nSession {_sets(by_expiry, now)}"
+            f"SessionTracker dump:\n{self._sessions(now)}"
             f"ephemeral nodes dump:\nSessions with Ephemerals ({len(owners)}):\n"
             + "".join(f"{_hex(owner)}:\n{_indented(owned)}" for owner, owned in owners.items())
             + f"Connections dump:\nConnections {_sets(self._connections_by_expiry(), now)}"
         )
+
+    def _sessions(self, now: Now) -> str:
+        """Those that expire here by when they do; where somebody else lets them expire, by their ids."""
+        sessions = self.sessions.by_id
+        if not self.sessions.is_expiring:
+            lines = [f"{_hex(session_id)}\t{sessions[session_id].timeout_ms}ms\n" for session_id in sorted(sessions)]
+            return f"Global Sessions({len(sessions)}):\n{''.join(lines)}"
+        by_expiry: dict[int, list[str]] = {}
+        for session in sessions.values():
+            due_ms = self.sessions.expiry_ms(session)
+            by_expiry.setdefault(due_ms, []).append(f"\t{_hex(session.session_id)}")
+        return f"Session {_sets(by_expiry, now)}"
 
     def _connections_by_expiry(self) -> dict[int, list[str]]:
         """A connection ends with its session; without one, when its time to open one is over."""

@@ -111,6 +111,10 @@ class Broadcast:
         """How many proposals and syncs wait."""
         return max(len(self._history.pending), len(self._syncs))
 
+    def n_syncs(self) -> int:
+        """How many syncs wait."""
+        return len(self._syncs)
+
     def _quorum_zxid(self) -> int:
         """How far the logs of a quorum reach; 0 if there is none."""
         acked, applied = self._acked, self._history.applied_zxid

@@ -126,6 +126,18 @@ class Attendant:
         self.phase = phase
         self.since_ms = now.mono_ms
 
+    def is_synchronised(self) -> bool:
+        """Whether it has been told what it lacks, and is told of all that happens from then on."""
+        return self.phase >= CATCHING_UP
+
+    def is_following(self) -> bool:
+        """Whether it counts for a quorum that is there."""
+        return self.phase >= CAUGHT_UP and not self.is_observer
+
+    def is_sent_snapshot(self) -> bool:
+        """Whether a snapshot is on its way."""
+        return self.is_snapshot and self.phase == CATCHING_UP
+
     def on_proposed(self, zxid: int, now: Now) -> None:
         """It was sent a proposal."""
         assert not self.is_observer, "observers are not asked"
@@ -370,7 +382,7 @@ class Leader:
         assert learner.phase in (KNOWN, READING), learner.phase
         assert self.phase in (SYNCING, BROADCASTING), self.phase
         learner.is_snapshot = isinstance(plan, Snap)
-        n_snapshots = sum(other.is_snapshot and other.phase == CATCHING_UP for other in self._attendants.values())
+        n_snapshots = sum(other.is_sent_snapshot() for other in self._attendants.values())
         if learner.is_snapshot and learner.is_observer and n_snapshots >= MAX_SNAPSHOTS:
             self._close(learner, f"{n_snapshots} snapshots are being sent already")
             return
@@ -458,6 +470,10 @@ class Leader:
         elif link is None or link in self._attendants:
             self._broadcast.sync(link)
 
+    def learners(self) -> tuple[list[Attendant], int]:
+        """Everybody who has a link, to be looked at; and how many syncs wait."""
+        return list(self._attendants.values()), self._broadcast.n_syncs()
+
     def answer(self, link: int, packet: QuorumPacket) -> None:
         """Send a learner what the server answers it."""
         learner = self._attendants.get(link)
@@ -510,12 +526,8 @@ class Leader:
             self._close(learner, f"server {learner.sid} has not acknowledged {learner.due[0]:#x} for {limit_ms} ms")
 
     def _has_quorum(self) -> bool:
-        sids = [learner.sid for learner in self._attendants.values() if self._is_following(learner)]
+        sids = [learner.sid for learner in self._attendants.values() if learner.is_following()]
         return self._settings.verifier.has_quorum([self._settings.sid, *sids])
-
-    @staticmethod
-    def _is_following(learner: Attendant) -> bool:
-        return learner.phase >= CAUGHT_UP and not learner.is_observer
 
     # ---- ends
 

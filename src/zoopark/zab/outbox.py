@@ -24,9 +24,13 @@ _OBSERVERS: Final = 1
 
 @final
 class Outbox:
-    """The effects of one member that have not been taken."""
+    """The effects of one member that have not been taken.
 
-    __slots__ = ("_appended", "_delivered", "_effects", "_groups", "_personal", "_shared")
+    Attributes:
+        n_joined: how many links have ever joined.
+    """
+
+    __slots__ = ("_appended", "_delivered", "_effects", "_groups", "_personal", "_shared", "n_joined")
 
     def __init__(self) -> None:
         self._effects: list[Effect] = []
@@ -35,6 +39,7 @@ class Outbox:
         self._personal: dict[int, list[QuorumPacket]] = {}
         self._shared: tuple[list[QuorumPacket], list[QuorumPacket]] = ([], [])
         self._groups: tuple[list[int], list[int]] = ([], [])
+        self.n_joined = 0
 
     def take(self) -> list[Effect]:
         """All effects in order; each is given once."""
@@ -90,6 +95,7 @@ class Outbox:
         assert not self.has_joined(link), link
         self._close_shared()
         self._groups[is_observer].append(link)
+        self.n_joined += 1
 
     def has_joined(self, link: int) -> bool:
         """Whether the link gets what all get."""

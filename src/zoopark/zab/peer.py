@@ -28,7 +28,7 @@ from zoopark.zab.effects import Became, CloseLink, Replay
 from zoopark.zab.election import Election
 from zoopark.zab.history import History
 from zoopark.zab.leader import FINISHED as LEADER_FINISHED
-from zoopark.zab.leader import Leader
+from zoopark.zab.leader import Attendant, Leader
 from zoopark.zab.learner import FINISHED as LEARNER_FINISHED
 from zoopark.zab.learner import Learner
 from zoopark.zab.outbox import Entry, Outbox
@@ -278,6 +278,20 @@ class Peer:
         if self._learner is not None:
             self._learner.pong(data)
             self._turn(now)
+
+    # ---- counts
+
+    def voters(self) -> frozenset[int]:
+        """Who takes part in quorums."""
+        return self._settings.verifier.voters
+
+    def learners(self) -> tuple[list[Attendant], int]:
+        """Leader: everybody who has a link, to be looked at; and how many syncs wait for what was proposed earlier."""
+        return self._leader.learners() if self._leader is not None else ([], 0)
+
+    def n_synchronised(self) -> int:
+        """How many learners this member has ever brought up to date, or begun to."""
+        return self._outbox.n_joined
 
     # ---- turns
 
