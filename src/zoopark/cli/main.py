@@ -9,7 +9,9 @@ from typing import Final
 import click
 
 from zoopark import __version__
+from zoopark.cli.ensemble import ensemble
 from zoopark.cli.serve import serve
+from zoopark.cli.status import status
 
 EXIT_BAD_ARGUMENTS: Final = 2
 
@@ -20,7 +22,8 @@ def zoopark() -> None:
     """The ZooKeeper coordination service in Python."""
 
 
-zoopark.add_command(serve)
+for command in (serve, ensemble, status):
+    zoopark.add_command(command)
 
 
 def main() -> None:

@@ -37,14 +37,16 @@ def serve(config: Path | None, overrides: tuple[str, ...], myid: str | None) -> 
 
     CONFIG is an ordinary zoo.cfg. Without it the server listens on 127.0.0.1:2181 and keeps its data in ./zoopark-data.
     """
-    loaded = load(config, _properties(overrides), myid)
+    loaded, warnings = load(config, _properties(overrides), myid)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     from zoopark.host.run import run_server
 
     sys.exit(run_server(loaded))
 
 
-def load(path: Path | None, properties: dict[str, str], myid: str | None = None) -> "Config":
-    """The configuration of one start; its warnings go to stderr.
+def load(path: Path | None, properties: dict[str, str], myid: str | None = None) -> tuple["Config", list[str]]:
+    """The configuration of one start, and warnings of one line each.
 
     Args:
         path: a zoo.cfg, or None for the embedded default.
@@ -65,9 +67,7 @@ def load(path: Path | None, properties: dict[str, str], myid: str | None = None)
             config, warnings = load_config(text, source_name=source_name, overrides=properties, sid=sid)
     except ConfigError as error:
         _refuse(str(error))
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    return config
+    return config, warnings
 
 
 def _sid(config: "Config", myid: str | None) -> int:

@@ -1,0 +1,119 @@
+"""`zoopark ensemble` as a process of its own: what it shows, and the servers that it starts."""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import zoopark
+
+SOURCES = Path(zoopark.__file__).parents[1]
+WAIT_S = 60.0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCES)}
+
+
+def zoopark_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "zoopark", *arguments]
+
+
+class Output:
+    """What a process writes, as it comes."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.text = ""
+        self._file = process.stdout
+        self._seen = 0
+
+    def wait_for(self, pattern: str) -> "re.Match[str]":
+        """The next match behind the last one. AssertionError when the output ends without it."""
+        deadline = time.monotonic() + WAIT_S
+        while (match := re.compile(pattern, re.MULTILINE).search(self.text, self._seen)) is None:
+            ready, _, _ = select.select([self._file], [], [], max(0.0, deadline - time.monotonic()))
+            piece = os.read(self._file.fileno(), 65536) if ready else b""
+            assert piece, f"{pattern!r} did not come: {self.text}"
+            self.text += piece.decode()
+        self._seen = match.end()
+        return match
+
+    def end(self) -> int:
+        """Wait for the end of the process and of its output; returns the exit code."""
+        code = self.process.wait(WAIT_S)
+        self.text += self._file.read().decode()
+        self._file.close()
+        return code
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Started:
+    """One `zoopark ensemble` in a process group of its own. `end` must follow."""
+
+    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            zoopark_command("ensemble", *arguments),
+            env={**ENVIRONMENT, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.output = Output(self.process)
+        self.servers: dict[int, int] = {}
+
+    def wait_ready(self) -> str:
+        """Returns the connect string."""
+        found = self.output.wait_for(r"^connect to (\S+)\n")
+        self.output.wait_for("^Ctrl-C .*\n")
+        self.servers = servers_of(self.process.pid)
+        return found[1]
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+        return Path(self.output.wait_for(r"^\w+ servers? in ([^,\n]+)")[1])
+
+    def stop(self, number: int, to_group: bool = False) -> int:
+        """A signal, to the process alone or to all of its group; returns the exit code."""
+        (os.killpg if to_group else os.kill)(self.process.pid, number)
+        return self.output.end()
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test came to."""
+        self.process.kill()
+        self.process.wait()
+        self.output.close()
+        for pid in self.servers.values():
+            if is_there(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def servers_of(parent: int) -> dict[int, int]:
+    """The pids by sid of the servers that a process has started."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    command_lines = {int(pid): Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children}
+    return {int(Path(words[-2]).parent.name): pid for pid, words in command_lines.items() if "serve" in words}
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for_end(pid: int) -> None:
+    """Of a process that is nobody's child here."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with os.fdopen(watched, closefd=True):
+        ready, _, _ = select.select([watched], [], [], WAIT_S)
+    assert ready, f"process {pid} goes on"
