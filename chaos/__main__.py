@@ -99,7 +99,7 @@ def _clear(one: Round, home: Path) -> None:
 
 
 def _unmount(path: Path) -> None:
-    subprocess.run(["umount", str(path)], check=True, timeout=20)
+    subprocess.run(["umount", "--lazy", str(path)], check=True, timeout=20)
 
 
 def _judge(home: Path) -> int:

@@ -71,16 +71,19 @@ class Clients:
         return all(client.is_served() for client in self.clients)
 
     def end(self) -> None:
-        """Let them go; what is under way is told to have an unknown outcome."""
-        if self._tick is not None:
-            self._tick.cancel()
+        """Let them go, if they live; what is under way is told to have an unknown outcome."""
+        if self._tick is None:
+            return
+        self._tick.cancel()
+        self._tick = None
         for client in self.clients:
             client.end()
             self.history.tell_operations(client.view.name, client.history)
 
     def catch_up(self) -> None:
-        """Let everything happen that is due by the real clock."""
-        self.world.run(_FOREVER, int((time.monotonic() - self._began_s) * 1_000_000))
+        """Let everything happen that is due by the real clock, until the end."""
+        if self._tick is not None:
+            self.world.run(_FOREVER, int((time.monotonic() - self._began_s) * 1_000_000))
 
     def _client(self, place: int) -> SimClient:
         name = f"client {place}"

@@ -24,6 +24,10 @@ class Shelf:
         self.config: Config = default_config(str(data))
         self.disk = FileDisk()
 
+    def close(self) -> None:
+        """Let go of its files."""
+        self.disk.close()
+
     def logged(self) -> list[tuple[int, bytes]]:
         """Every (zxid, transaction) in its log. Errors: StorageError."""
         return list(read_from(self.disk, log_directory(self.config), 0))

@@ -49,6 +49,10 @@ class History:
             for one in done:
                 self.tell(who, OPERATION, (path, one.began, one.ended, one.call, one.answer))
 
+    def flush(self) -> None:
+        """Have everything in the file."""
+        self._file.flush()
+
     def close(self) -> None:
         self._file.close()
 

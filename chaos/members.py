@@ -8,6 +8,7 @@
 A process that ends for any other reason, or says anything that nobody expects of it, is a Violation.
 """
 
+import contextlib
 import os
 import resource
 import shutil
@@ -25,6 +26,7 @@ CLIENT_PORT: Final = 2181
 DISK_BYTES: Final = 48 << 20
 BALLAST: Final = "ballast"
 STOP_S: Final = 20.0
+SCRIBE_S: Final = 1.0
 MAX_RSS_KB: Final = 200 << 10
 KEYS: Final = {
     "tickTime": "500",
@@ -96,6 +98,7 @@ class Member:
         (home / "zoo.cfg").write_text("\n".join(lines) + "\n")
         self._command = [*prefix, sys.executable, "-m", "zoopark", "serve", str(home / "zoo.cfg")]
         self.process: subprocess.Popen[bytes] | None = None
+        self._scribe: subprocess.Popen[bytes] | None = None
         self.life = 0
         self.is_paused = self.is_sick = self._was_sick = False
         self._was_killed = self._was_stopped = False
@@ -124,11 +127,15 @@ class Member:
         self._was_killed = self._was_stopped = False
         source = Path(__file__).parents[1] / "src"
         with self.log(self.life).open("wb") as log:
+            # What it says goes through a pipe: a limit on its files must not silence it.
+            scribe = self._scribe = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
+        assert scribe.stdin is not None
+        with scribe.stdin as said:
             self.process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=log,
+                stderr=said,
                 env={**os.environ, "PYTHONPATH": str(source)},
             )
 
@@ -199,11 +206,18 @@ class Member:
         if code is None:
             self._measure(self.process.pid)
             return
+        self._hear_out()
         causes = (self._was_killed, self._was_stopped, self._was_sick)
         said = self.log(self.life).read_text(errors="replace")
         reason = explain(f"member {self.sid}, life {self.life},", code, said, causes)
         self.exits[reason] = self.exits.get(reason, 0) + 1
         self.process = None
+
+    def _hear_out(self) -> None:
+        """Wait for what is left to be written down; a child that it has left behind may hold the pipe open."""
+        if self._scribe is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._scribe.wait(SCRIBE_S)
 
     def check_logs(self) -> None:
         """Raises Violation if it said anything in any of its lives that nobody expects."""

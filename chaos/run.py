@@ -68,6 +68,7 @@ class Round:
         finally:
             for member in self.ensemble.members.values():
                 member.kill()
+            self.clients.end()
             self.history.close()
 
     async def _go(self) -> Verdict:
@@ -150,7 +151,7 @@ class Round:
             member.stop()
             member.look()
             member.check_logs()
-        self.history.close()
+        self.history.flush()
 
     def _note(self, text: str) -> None:
         self.history.tell(RUN, FAULT, (text,))

@@ -16,7 +16,9 @@ SEALED: Final = "ZOOPARK_CHAOS_SEALED"
 _SEAL: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_ROOT: Final = ("--user", "--map-root-user")
 _PLACES: Final = Path("/run/netns")
-_TRIAL: Final = f"mkdir -p {_PLACES} && mount -t tmpfs none {_PLACES} && ip netns add a && ip link add b type bridge"
+_TRIAL: Final = (
+    f"mkdir -p {_PLACES} && mount -t tmpfs none {_PLACES} && ip netns add trial && ip link add trial type bridge"
+)
 
 
 def is_sealed() -> bool:

@@ -66,6 +66,8 @@ def judge(home: Path) -> Verdict:
     counts.update(_watched(replay))
     check_sessions(replay.truth, set(held))
     check_disks(replay.truth, shelves)
+    for shelf in shelves.values():
+        shelf.close()
     return Verdict(replay.truth, counts)
 
 
