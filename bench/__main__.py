@@ -1,37 +1,48 @@
-"""`python -m bench`: run the comparison, write its tables and plot; `--readme` only renews the block in README.md."""
+"""`python -m bench`: run the comparison, write its tables and plots; `--readme` only renews the block in README.md."""
 
 import argparse
 import sys
 import tempfile
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import large, machine, plot, report, results, rows, servers, throughput
+from bench import alone, machine, plot, report, results, rows, servers, together
+from bench.arena import Arena
+from bench.failover import NobodyServesError
 from bench.load import LoadFailedError, build
-from bench.servers import Contestant, Running
+from bench.servers import Contestant
 from tests.compat.oracle import OracleMissingError
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 RESULTS: Final = HERE / "results"
-PLOT: Final = "plot.png"
+FAILURES: Final = (
+    *(OracleMissingError, LoadFailedError, servers.ServerFailedError, NobodyServesError),
+    *(ValueError, FileNotFoundError),
+)
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     p = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    p.add_argument("--seconds", type=float, default=5.0, help="measured time of each run (default 5)")
-    p.add_argument("--repeats", type=int, default=5, help="runs of each row on each server (default 5)")
+    p.add_argument("--only", choices=rows.PARTS, help="one server beside one, or three beside three")
+    p.add_argument("--seconds", type=float, default=2.0, help="measured time of each run (default 2)")
+    p.add_argument("--repeats", type=int, default=4, help="runs of each row on each side (default 4)")
     p.add_argument(
         "--rows", nargs="*", default=[], metavar="NAME", help='only rows that start so, such as "get" "set 1x1"'
     )
     p.add_argument("--skip-memory", action="store_true", help="leave out the large tree")
-    p.add_argument("--only-memory", action="store_true", help="leave out the rows")
+    p.add_argument("--only-memory", action="store_true", help="leave out the rows, and fail-over")
     p.add_argument("--nodes", type=int, default=1_100_000, help="size of the large tree (default 1,100,000)")
     p.add_argument("--snapshot-seconds", type=float, default=20.0, help="mixed load on the large tree (default 20)")
     p.add_argument("--restarts", type=int, default=3, help="restarts of each server with the large tree (default 3)")
+    p.add_argument("--kills", type=int, default=9, help="leaders of each ensemble that are killed (default 9)")
+    p.add_argument("--missed", type=int, default=100_000, help="writes that a follower misses (default 100,000)")
+    p.add_argument("--catch-ups", type=int, default=3, help="how often one does in each ensemble (default 3)")
+    p.add_argument(
+        "--transfer-seconds", type=float, default=25.0, help="load while a follower gets the large tree (default 25)"
+    )
     p.add_argument(
         "--heap", default="1g", help="Java's -Xmx, or default for Java's choice; Apache's own script gives about 1g"
     )
@@ -49,103 +60,56 @@ def main() -> int:
     given = parser().parse_args()
     try:
         if given.readme:
-            report.rewrite_readme(ROOT / "README.md", results.read(newest(given.out)), f"bench/results/{PLOT}")
+            found = [results.read(results.newest(given.out, part)) for part in rows.PARTS]
+            report.rewrite_readme(ROOT / "README.md", found, "bench/results")
         elif given.report:
             publish(results.read(given.report), given.out)
         else:
             measure(given)
-    except (OracleMissingError, LoadFailedError, servers.ServerFailedError, ValueError, FileNotFoundError) as error:
+    except FAILURES as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def newest(directory: Path) -> Path:
-    """The results of the latest date. FileNotFoundError if there are none."""
-    found = sorted(directory.glob("*.json"))
-    if not found:
-        raise FileNotFoundError(f"there are no results in {directory}; `make bench` makes some")
-    return found[-1]
-
-
 def publish(found: results.Results, out: Path) -> None:
-    """Write the table and the plot."""
+    """Write the tables and the plot of a part."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "table.md").write_text(report.table(found))
-    plot.draw(found, out / PLOT)
+    (out / f"{found.part}.md").write_text(report.tables(found))
+    plot.draw(found, out / report.PLOTS[found.part])
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Measure all that was asked for; results are saved after each part, so an interrupted run leaves what it had."""
+    """Measure all that was asked for."""
     if given.quick:
         given.seconds, given.repeats, given.restarts, given.snapshot_seconds = 0.5, 1, 1, 3.0
-        given.nodes = min(given.nodes, 20_000)
-    chosen = [] if given.only_memory else rows.rows_named(given.rows)
+        given.kills, given.catch_ups, given.transfer_seconds = 2, 1, 8.0
+        given.nodes, given.missed = min(given.nodes, 20_000), min(given.missed, 2_000)
     theirs = servers.apache(given.heap)
     ours = Contestant("Apache again", theirs.command) if given.control else servers.zoopark()
     given.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.work) as scratch:
         work = Path(scratch)
-        program = build(work)
-        settings = {
-            key: str(value) for key, value in vars(given).items() if key not in {"work", "out", "report", "readme"}
-        }
-        sides = (results.Side(theirs.name, ""), results.Side(ours.name, ""))
-        date = datetime.now(UTC).strftime("%Y-%m-%d")
-        found = results.Results(date, machine.describe(work), settings, *sides)
-        saved = given.out / f"{date}.json"
-        if chosen:
-            compare_rows(program, work, (theirs, ours), chosen, found)
-            results.save(found, saved)
-        if not given.skip_memory:
-            compare_large(program, work, (theirs, ours), found)
-            results.save(found, saved)
+        arena = Arena(build(work), work, (theirs, ours), given.rows, lambda line: print(line, flush=True))
+        for part in [given.only] if given.only else rows.PARTS:
+            measure_part(part, arena, given)
+
+
+def measure_part(part: str, arena: Arena, given: argparse.Namespace) -> None:
+    """Measure a part; its results are saved after each half of it, so an interrupted run leaves what it had."""
+    compared = alone if part == rows.ALONE else together
+    settings = {key: str(value) for key, value in vars(given).items() if key not in {"work", "out", "report", "readme"}}
+    theirs, ours = (results.Side(contestant.name, "") for contestant in arena.contestants)
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    found = results.Results(part, date, machine.describe(arena.work), settings, theirs, ours)
+    if not given.only_memory and rows.rows_named(part, given.rows):
+        compared.compare_rows(arena, found)
+        results.save(found, results.path_of(given.out, part, date))
+    if not given.skip_memory:
+        compared.compare_large(arena, found)
+        results.save(found, results.path_of(given.out, part, date))
     publish(found, given.out)
-    print(f"\n{report.table(found)}")
-
-
-def compare_rows(
-    program: Path,
-    work: Path,
-    contestants: tuple[Contestant, Contestant],
-    chosen: list[rows.Row],
-    found: results.Results,
-) -> None:
-    """Both servers up, warm, and loaded in turn."""
-    seconds, repeats = float(found.settings["seconds"]), int(found.settings["repeats"])
-    with ExitStack() as stack:
-        running = []
-        for i, contestant in enumerate(contestants):
-            server = Running(contestant, work / f"rows-{i}")
-            stack.callback(server.stop)
-            running.append(server)
-        for side, server in zip((found.theirs, found.ours), running, strict=True):
-            side.version = server.version
-            throughput.warm_up(program, server, chosen, min(seconds, throughput.WARM_UP_SECONDS))
-        both = throughput.alternate(program, running, chosen, repeats, seconds, tell)
-        found.theirs.runs, found.ours.runs = both
-    for i in range(len(contestants)):
-        large.discard(work / f"rows-{i}")
-
-
-def compare_large(
-    program: Path, work: Path, contestants: tuple[Contestant, Contestant], found: results.Results
-) -> None:
-    """One server after the other with the large tree, then their restarts in turn."""
-    nodes, seconds = int(found.settings["nodes"]), float(found.settings["snapshot_seconds"])
-    sides = (found.theirs, found.ours)
-    for i, (side, contestant) in enumerate(zip(sides, contestants, strict=True)):
-        side.large = large.measure(program, contestant, work / f"large-{i}", nodes, seconds, tell)
-        side.version = side.large.version
-    for _ in range(int(found.settings["restarts"])):
-        for i, (side, contestant) in enumerate(zip(sides, contestants, strict=True)):
-            if side.large is not None:
-                large.restart(contestant, work / f"large-{i}", side.large, tell)
-
-
-def tell(line: str) -> None:
-    """Say how it goes, at once."""
-    print(line, flush=True)
+    print(f"\n{report.tables(found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -13,7 +13,6 @@ from typing import Final
 from bench import processes
 from bench.load import Load, Slice, quantile_us, run
 from bench.servers import Contestant, Running
-from bench.throughput import calm
 
 PARENTS: Final = 1000
 SLICE_MS: Final = 50
@@ -128,14 +127,18 @@ class _Growth:
 
 
 def measure(
-    program: Path, contestant: Contestant, home: Path, nodes: int, seconds: float, tell: Callable[[str], None]
+    program: Path, contestant: Contestant, home: Path, size: tuple[int, float], tell: Callable[[str], None]
 ) -> Large:
-    """Load a tree of `nodes` into a new server, load it while it writes snapshots; the restarts are still missing."""
-    server = Running(contestant, home)
+    """Load a tree into a new server, load it while it writes snapshots; the restarts are still missing.
+
+    `size` is the number of nodes, and the seconds of each load.
+    """
+    nodes, seconds = size
+    server = Running(contestant, home).start()
     try:
         with processes.PeakWatch(server.pid) as peak:
             loaded, _ = run(program, server, Load("load", nodes=nodes, parents=PARENTS, root=ROOT))
-            calm([server])
+            processes.calm(server.pids)
         resident = processes.resident_mb(server.pid)
         tell(
             f"{nodes:,} nodes{'':<6}{server.name:<14}{loaded.seconds:.1f} s, {resident:,.0f} MB, peak {peak.mb:,.0f} MB"
@@ -151,10 +154,10 @@ def measure(
 
 def restart(contestant: Contestant, home: Path, into: Large, tell: Callable[[str], None]) -> None:
     """Start a server on the data of `measure`, stop it again, and add what it took to `into`."""
-    server = Running(contestant, home)
+    server = Running(contestant, home).start()
     try:
         into.restart_seconds.append(server.start_seconds)
-        calm([server])
+        processes.calm(server.pids)
         into.restarted_mb.append(processes.resident_mb(server.pid))
         into.restarted_peak_mb.append(processes.peak_mb(server.pid))
         tell(f"restart{'':<13}{server.name:<14}{server.start_seconds:.2f} s, {into.restarted_mb[-1]:,.0f} MB")
@@ -179,8 +182,8 @@ def overlapping(slices: list[Slice], windows: list[tuple[int, int]]) -> list[Sli
 
 def _mixed(program: Path, server: Running, load: Load, tell: Callable[[str], None]) -> Snapshots:
     with SnapshotWatch(server.data) as watch:
-        measured, slices = run(program, server, _sliced(load))
-    calm([server])
+        measured, slices = run(program, server, replace(load, slice_ms=SLICE_MS))
+    processes.calm(server.pids)
     windows = [one for one in watch.windows() if overlapping(slices, [one])]
     during = overlapping(slices, windows)
     found = Snapshots(
@@ -197,15 +200,3 @@ def _mixed(program: Path, server: Running, load: Load, tell: Callable[[str], Non
         f"p99.9 {found.during_p999_us / 1000:.1f} ms, max {found.during_max_us / 1000:.1f} ms"
     )
     return found
-
-
-def _sliced(load: Load) -> Load:
-    return Load(
-        load.workload,
-        seconds=load.seconds,
-        nodes=load.nodes,
-        parents=load.parents,
-        root=load.root,
-        is_prepared=load.is_prepared,
-        slice_ms=SLICE_MS,
-    )

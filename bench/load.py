@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import processes
-from bench.servers import Running
+from bench.ensembles import Service
 
 SOURCE: Final = Path(__file__).with_name("zkbench.c")
 VALUE_BYTES: Final = 100
@@ -69,7 +69,7 @@ class Measured:
     Args:
         ops_s: replies a second, in the measured time.
         p50_us, p99_us, p999_us, max_us: latency.
-        server_us_per_op: CPU time of the server for each request of the whole run.
+        server_us_per_op: CPU time of the server, or of all members, for each request of the whole run.
         other_cores: processors used meanwhile by anything but the server and zkbench: how noisy it was.
         seconds: the measured time.
     """
@@ -84,6 +84,10 @@ class Measured:
     seconds: float
 
 
+Runs = dict[str, list[Measured]]
+"""A service's runs by the name of the row, one for each repetition."""
+
+
 def build(directory: Path) -> Path:
     """Compile zkbench into a directory; the program. CalledProcessError if gcc is not content."""
     program = directory / "zkbench"
@@ -92,7 +96,7 @@ def build(directory: Path) -> Path:
 
 
 def ask(program: Path, address: str, load: Load) -> list[str]:
-    """Run zkbench on HOST:PORT; the lines that it wrote. LoadFailedError on any wrong reply."""
+    """Run zkbench on HOST:PORT, or several with commas; the lines that it wrote. LoadFailedError on any wrong reply."""
     words = [str(program), *load.arguments(), f"--address={address}"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -100,9 +104,10 @@ def ask(program: Path, address: str, load: Load) -> list[str]:
     return done.stdout.splitlines()
 
 
-def run(program: Path, server: Running, load: Load) -> tuple[Measured, list[Slice]]:
-    """Put a load on a server. LoadFailedError on any wrong reply, ServerFailedError if the server has ended."""
-    machine, cpu = processes.machine_cpu_seconds(), processes.cpu_seconds(server.pid)
+def run(program: Path, server: Service, load: Load) -> tuple[Measured, list[Slice]]:
+    """Put a load on a server or an ensemble. LoadFailedError on any wrong reply, ServerFailedError if one has ended."""
+    pids = server.pids
+    machine, cpu = processes.machine_cpu_seconds(), _cpu_seconds(pids)
     began = time.monotonic()
     try:
         *slices, last = ask(program, server.address, load)
@@ -110,7 +115,7 @@ def run(program: Path, server: Running, load: Load) -> tuple[Measured, list[Slic
         server.check(GRACE_SECONDS)
         raise LoadFailedError(f"{error}\n{server.tail()}") from error
     elapsed = time.monotonic() - began
-    cpu = processes.cpu_seconds(server.pid) - cpu
+    cpu = _cpu_seconds(pids) - cpu
     machine = processes.machine_cpu_seconds() - machine
     found: dict[str, float] = json.loads(last)
     measured = Measured(
@@ -124,6 +129,10 @@ def run(program: Path, server: Running, load: Load) -> tuple[Measured, list[Slic
         seconds=found["seconds"],
     )
     return measured, [parse_slice(line) for line in slices]
+
+
+def _cpu_seconds(pids: list[int]) -> float:
+    return sum(processes.cpu_seconds(pid) for pid in pids)
 
 
 def parse_slice(line: str) -> Slice:

@@ -9,6 +9,7 @@ from typing import Final
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PROC: Final = Path("/proc")
+IDLE_DEADLINE_S: Final = 30
 SAMPLE_SECONDS: Final = 1.0
 """Seldom, because the kernel needs a while to add up the memory of a large family."""
 
@@ -44,6 +45,12 @@ def resident_mb(pid: int) -> float:
     members = family(pid)
     if len(members) == 1:
         return _kilobytes(_PROC / str(pid) / "status", "VmRSS:") / 1024
+    return proportional_mb([pid])
+
+
+def proportional_mb(pids: list[int]) -> float:
+    """Memory of several processes' families together; what some of them share counts once."""
+    members = [member for pid in pids for member in family(pid)]
     return sum(_kilobytes(_PROC / str(member) / "smaps_rollup", "Pss:") for member in members) / 1024
 
 
@@ -75,13 +82,19 @@ class PeakWatch:
             self.mb = max(self.mb, resident_mb(self._pid))
 
 
-def wait_until_idle(pid: int, deadline_s: float) -> bool:
-    """Return when a family uses less than a twentieth of a processor for half a second; False when the time is over."""
+def calm(pids: list[int]) -> None:
+    """Wait until no family has work of its own left, IDLE_DEADLINE_S at most, and the disk none of theirs."""
+    wait_until_idle(pids, IDLE_DEADLINE_S)
+    os.sync()
+
+
+def wait_until_idle(pids: list[int], deadline_s: float) -> bool:
+    """Return when each family uses less than a twentieth of a processor for half a second; False if time is over."""
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
-        before = cpu_seconds(pid)
+        before = [cpu_seconds(pid) for pid in pids]
         time.sleep(0.5)
-        if cpu_seconds(pid) - before < 0.025:
+        if all(cpu_seconds(pid) - spent < 0.025 for pid, spent in zip(pids, before, strict=True)):
             return True
     return False
 

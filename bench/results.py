@@ -7,19 +7,46 @@ from statistics import median
 from typing import Any
 
 from bench.large import Large, Snapshots
-from bench.load import Measured
+from bench.learners import CatchUp, Transfer
+from bench.load import Measured, Runs
 from bench.machine import Machine
-from bench.throughput import Runs
+
+
+@dataclass(slots=True)
+class Together:
+    """An ensemble after the rows: the memory of its members at rest, and each fail-over."""
+
+    resting_mb: float
+    failovers_ms: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Lagging:
+    """An ensemble with the large tree, and its followers that come back.
+
+    Args:
+        nodes, missed: size of the tree, and of what a follower missed.
+        load_s, loaded_mb: to create the tree, and the memory of all members at rest afterwards.
+    """
+
+    nodes: int
+    missed: int
+    load_s: float
+    loaded_mb: float
+    catch_ups: list[CatchUp]
+    transfer: Transfer
 
 
 @dataclass(slots=True)
 class Side:
-    """All that was measured on one server."""
+    """All that was measured on one server, or on one ensemble."""
 
     name: str
     version: str
     runs: Runs = field(default_factory=dict)
     large: Large | None = None
+    together: Together | None = None
+    lagging: Lagging | None = None
 
     def ops(self, row: str) -> float:
         """The median throughput of a row over its repetitions."""
@@ -32,18 +59,24 @@ class Side:
 
 @dataclass(slots=True)
 class Results:
-    """One run of the benchmark; `theirs` is Apache ZooKeeper, `ours` zoopark (or, in a control run, Apache again).
+    """One run of a part; `theirs` is Apache ZooKeeper, `ours` zoopark (or, in a control run, Apache again).
 
     Args:
+        part: ALONE or ENSEMBLE.
         date: of the run, ISO 8601.
         settings: the options that it was started with.
     """
 
+    part: str
     date: str
     machine: Machine
     settings: dict[str, str]
     theirs: Side
     ours: Side
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return (self.theirs, self.ours)
 
     def row_names(self) -> list[str]:
         """The rows that both sides have, in the order in which they ran."""
@@ -61,8 +94,21 @@ class Results:
 
     def other_cores(self) -> tuple[float, float]:
         """The median and the highest use of processors by neither server nor load generator."""
-        runs = [one.other_cores for side in (self.theirs, self.ours) for row in side.runs.values() for one in row]
+        runs = [one.other_cores for side in self.sides for row in side.runs.values() for one in row]
         return (median(runs), max(runs)) if runs else (0.0, 0.0)
+
+
+def path_of(directory: Path, part: str, date: str) -> Path:
+    """Where the results of a part are kept."""
+    return directory / f"{date}-{part}.json"
+
+
+def newest(directory: Path, part: str) -> Path:
+    """The results of a part with the latest date. FileNotFoundError if there are none."""
+    found = sorted(directory.glob(f"*-{part}.json"))
+    if not found:
+        raise FileNotFoundError(f"there are no results of {part!r} in {directory}; `make bench` makes some")
+    return found[-1]
 
 
 def save(results: Results, path: Path) -> None:
@@ -75,10 +121,23 @@ def read(path: Path) -> Results:
     """Read what `save` wrote."""
     raw = json.loads(path.read_text())
     theirs, ours = (_side(raw[key]) for key in ("theirs", "ours"))
-    return Results(raw["date"], Machine(**raw["machine"]), raw["settings"], theirs, ours)
+    return Results(raw["part"], raw["date"], Machine(**raw["machine"]), raw["settings"], theirs, ours)
 
 
 def _side(raw: dict[str, Any]) -> Side:
     runs = {row: [Measured(**one) for one in each] for row, each in raw["runs"].items()}
     large = raw["large"] and {**raw["large"], **{key: Snapshots(**raw["large"][key]) for key in ("hot", "spread")}}
-    return Side(raw["name"], raw["version"], runs, Large(**large) if large else None)
+    together, lagging = raw["together"], raw["lagging"]
+    return Side(
+        raw["name"],
+        raw["version"],
+        runs,
+        Large(**large) if large else None,
+        Together(**together) if together else None,
+        _lagging(lagging) if lagging else None,
+    )
+
+
+def _lagging(raw: dict[str, Any]) -> Lagging:
+    catch_ups = [CatchUp(**one) for one in raw["catch_ups"]]
+    return Lagging(**{**raw, "catch_ups": catch_ups, "transfer": Transfer(**raw["transfer"])})

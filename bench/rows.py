@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 from typing import Final
 
+ALONE: Final = "alone"
+ENSEMBLE: Final = "ensemble"
+PARTS: Final = (ALONE, ENSEMBLE)
+"""One server beside one, and three beside three."""
 SNAPSHOT_LIMIT_MS: Final = 50.0
 MEMORY_TARGET: Final = 0.5
 RESTART_TARGET: Final = 1.0
 P99_TARGET: Final = 1.0
+ENSEMBLE_MEMORY_TARGET: Final = 0.3
+FAILOVER_LIMIT_MS: Final = 200.0
+CATCH_UP_LIMIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,32 @@ class Row:
 
 _SHAPES: Final = ((1, 1), (50, 1), (50, 20))
 _TARGETS: Final = {"get": 2.0, "set": 1.5, "create": 1.5}
+_ALONE: Final = tuple(Row(workload, c, d, target) for workload, target in _TARGETS.items() for c, d in _SHAPES)
 
 MIXED: Final = Row("mixed", 50, 20, None)
-ROWS: Final = (*(Row(workload, c, d, target) for workload, target in _TARGETS.items() for c, d in _SHAPES), MIXED)
+ROWS: Final = {
+    ALONE: (*_ALONE, MIXED),
+    ENSEMBLE: (
+        *(Row("get", 50, depth, 2.0) for depth in (1, 20)),
+        *(Row("set", c, d, 1.5) for c, d in _SHAPES),
+        Row("create", 50, 20, 1.5),
+        *(Row("mixed", c, d, 1.5) for c, d in ((50, 20), (300, 1))),
+    ),
+}
 
 
-def rows_named(patterns: list[str]) -> list[Row]:
-    """The rows whose names start with one of the patterns; all for no pattern. ValueError if one fits no row."""
+def rows_named(part: str, patterns: list[str]) -> list[Row]:
+    """The rows of a part whose names start with one of the patterns; all for no pattern.
+
+    ValueError if a pattern fits no row of any part.
+    """
+    names = {row.name: None for rows in ROWS.values() for row in rows}
     for pattern in patterns:
-        if not any(row.name.startswith(pattern) for row in ROWS):
-            raise ValueError(f"no row starts with {pattern!r}; there are {', '.join(row.name for row in ROWS)}")
-    return [row for row in ROWS if not patterns or row.name.startswith(tuple(patterns))]
+        if not any(name.startswith(pattern) for name in names):
+            raise ValueError(f"no row starts with {pattern!r}; there are {', '.join(names)}")
+    return [row for row in ROWS[part] if not patterns or row.name.startswith(tuple(patterns))]
+
+
+def targets(part: str) -> dict[str, float | None]:
+    """The target of each row of a part by its name."""
+    return {row.name: row.target for row in ROWS[part]}

@@ -1,23 +1,30 @@
-"""Rows of throughput and latency: every row on one server and at once on the other, all of it several times over."""
+"""Rows of throughput and latency: every row on one service and at once on the other, all of it several times over."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench import processes
-from bench.load import Load, Measured, run
+from bench.arena import Arena
+from bench.ensembles import Service
+from bench.load import Load, Measured, Runs, run
+from bench.results import Results
 from bench.rows import MIXED, Row
-from bench.servers import Running
 
-IDLE_DEADLINE_S: Final = 30
 WARM_UP_SECONDS: Final = 4.0
 
-Runs = dict[str, list[Measured]]
-"""A server's runs by the name of the row, one for each repetition."""
+
+def compare(arena: Arena, servers: Sequence[Service], rows: list[Row], found: Results) -> None:
+    """Warm all servers up, measure the rows on them, and put the runs into the results."""
+    program, seconds, repeats = arena.program, float(found.settings["seconds"]), int(found.settings["repeats"])
+    for server in servers:
+        warm_up(program, server, rows, min(2 * seconds, WARM_UP_SECONDS))
+    measured = alternate(program, servers, rows, repeats, seconds, arena.tell)
+    for side, runs in zip(found.sides, measured, strict=True):
+        side.runs = runs
 
 
-def warm_up(program: Path, server: Running, rows: list[Row], seconds: float) -> None:
+def warm_up(program: Path, server: Service, rows: list[Row], seconds: float) -> None:
     """Make a server as fast as it gets (compiled code, caches): a deep mixed load, then every row for a moment."""
     run(program, server, Load(MIXED.workload, seconds=seconds))
     for row in rows:
@@ -25,7 +32,12 @@ def warm_up(program: Path, server: Running, rows: list[Row], seconds: float) -> 
 
 
 def alternate(
-    program: Path, servers: list[Running], rows: list[Row], repeats: int, seconds: float, tell: Callable[[str], None]
+    program: Path,
+    servers: Sequence[Service],
+    rows: list[Row],
+    repeats: int,
+    seconds: float,
+    tell: Callable[[str], None],
 ) -> list[Runs]:
     """Measure rows on all servers in turn; who goes first changes from repetition to repetition.
 
@@ -38,18 +50,11 @@ def alternate(
         order = list(range(len(servers)))[:: -1 if repeat % 2 else 1]
         for row in rows:
             for i in order:
-                calm(servers)
+                processes.calm([pid for server in servers for pid in server.pids])
                 measured, _ = run(program, servers[i], _load(row, seconds))
                 found[i][row.name].append(measured)
                 tell(_line(f"{repeat + 1}/{repeats} {row.name}", servers[i].name, measured))
     return found
-
-
-def calm(servers: list[Running]) -> None:
-    """Wait until no server has work of its own left, and the disk none of theirs."""
-    for server in servers:
-        processes.wait_until_idle(server.pid, IDLE_DEADLINE_S)
-    os.sync()
 
 
 def _load(row: Row, seconds: float) -> Load:
