@@ -120,7 +120,8 @@ class House:
         limits = Limits(tick_ms=TICK_MS, init_limit=5, sync_limit=3)
         voters = Majority(range(1, n_voters + 1))
         self.rooms = {
-            name: Room(sid, PeerSettings(sid, voters, limits=limits), config) for sid, name in enumerate(names, 1)
+            name: Room(sid, PeerSettings(sid, voters, f"as {name} was told".encode(), limits=limits), config)
+            for sid, name in enumerate(names, 1)
         }
         self.names = names
         self.now = Now(1_000, 1_600_000_000_000)

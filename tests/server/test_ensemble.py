@@ -298,3 +298,29 @@ def test_an_observer_serves_clients() -> None:
     house.settle()
     assert [reply.err for reply in peer.replies()] == [0, 0, 0]
     assert house.member("d").became.state == jute.OBSERVING
+
+
+@pytest.mark.parametrize("is_wiped", [False, True])
+def test_every_member_says_who_is_in_the_ensemble_as_it_was_told(is_wiped: bool) -> None:
+    """After a start and after the leader's snapshot, which has the leader's text; any client may read it."""
+    house = House("abcd")
+    house.form()
+    for name in house.names:
+        house.crash(name)
+        house.forget_log(name)
+    if is_wiped:
+        house.wipe("a")
+    house.form()
+    for name in house.names:
+        reply = opened(house, name).ask(ask.get_data("/zookeeper/config"))
+        assert f"as {name} was told".encode() in reply.body
+    assert house.member("a").tree.nodes[b"/zookeeper/config"].data == b"as a was told"
+
+
+@pytest.mark.parametrize(("is_enabled", "err"), [("false", errors.RECONFIG_DISABLED), ("true", errors.UNIMPLEMENTED)])
+def test_nobody_changes_who_is_in_the_ensemble(is_enabled: str, err: int) -> None:
+    """At the leader, a follower and an observer alike."""
+    house = House("abcd", keys={"reconfigEnabled": is_enabled})
+    house.form()
+    for name in house.names:
+        assert opened(house, name).ask(ask.reconfig("server.5=e:1:2;3", None, None)).err == err

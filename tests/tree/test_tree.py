@@ -12,7 +12,7 @@ from zoopark import errors
 from zoopark.errors import Malformed
 from zoopark.jute import txn as txns
 from zoopark.tree.owners import OwnerKinds
-from zoopark.tree.tree import Tree, adopt, pack_children
+from zoopark.tree.tree import Tree, adopt, keep, pack_children, set_config
 
 ME = 7
 Fields = dict[str, int]
@@ -269,3 +269,29 @@ def test_a_tree_that_is_adopted_is_the_same_under_the_old_name() -> None:
     assert state_of(tree) == state_of(other.tree)
     assert (tree.last_zxid, tree.digest, tree.fired) == (other.tree.last_zxid, other.tree.digest, [])
     assert tree.watches.n_watches() > 0
+
+
+def test_the_configuration_is_kept_beside_the_transactions() -> None:
+    """Its Stat is ZooKeeper's; neither the digest nor the last zxid know of it, and no old answer stays."""
+    tree = shop_with(ask.create("/a", b"x")).tree
+    digest, last_zxid, size = tree.digest, tree.last_zxid, tree.data_bytes
+    keep(tree.answers, b"/zookeeper/config", b"as it was", 10)
+    set_config(tree, b"server.1=a:1:2", 0, START_MS + 77)
+    set_config(tree, b"server.1=b:1:2:participant", 5, START_MS + 78)
+    node = tree.get(b"/zookeeper/config")
+    assert node is not None and node.data == b"server.1=b:1:2:participant"
+    stat = stat_of(tree, b"/zookeeper/config")
+    assert (stat["mzxid"], stat["mtime"], stat["version"], stat["aversion"], stat["length"]) == (5, 78, -1, -1, 26)
+    assert (stat["czxid"], stat["pzxid"], stat["ctime"]) == (0, 0, -START_MS)
+    assert (tree.digest, tree.last_zxid, tree.data_bytes - size, tree.answers) == (digest, last_zxid, 26, {})
+
+
+def test_a_tree_from_before_configurations_gets_one() -> None:
+    """A snapshot of ZooKeeper 3.4 has no such node."""
+    tree = Tree(KINDS)
+    config = tree.nodes.pop(b"/zookeeper/config")
+    del tree.nodes[b"/zookeeper"].load_children()[b"/zookeeper/config"]
+    set_config(tree, b"text", 0, START_MS)
+    assert tree.nodes[b"/zookeeper/config"].acl is config.acl
+    assert b"config" in pack_children(tree.nodes[b"/zookeeper"])
+    assert stat_of(tree, b"/zookeeper/config")["aversion"] == -1

@@ -53,7 +53,7 @@ from zoopark.server.sessions import SessionTracker, first_session_id
 from zoopark.server.snapshots import SnapshotSchedule
 from zoopark.server.standing import Standing
 from zoopark.tree.snapshot import read_stream, write_stream
-from zoopark.tree.tree import Tree, adopt
+from zoopark.tree.tree import Tree, adopt, set_config
 from zoopark.zab.effects import (
     Append,
     Became,
@@ -117,6 +117,8 @@ class EnsembleMember:
         self._receiving: ReceiveSnapshot | None = None
         self._received: Tree | None = None
         self._is_stirred = False
+        self._config = (settings.config, settings.config_version)
+        self._set_config()
         self._tell_role()
 
     # ---- clients
@@ -196,11 +198,12 @@ class EnsembleMember:
 
         Its tree is the one of SaveSnapshot; or the host has loaded it from what it saved, and called `on_reloaded`.
         """
+        self._stir(now)
         if self._received is not None:
             adopt(self.tree, self._received)
+        self._set_config()
         self._received = self._receiving = None
         assert self.tree.last_zxid == zxid, (self.tree.last_zxid, zxid)
-        self._stir(now)
         self.peer.on_snapshot_saved(zxid, now)
 
     def on_snapshot_lost(self, now: Now) -> None:
@@ -216,6 +219,7 @@ class EnsembleMember:
         """The database was recovered anew, after a truncation or from a snapshot; `tree` is used up."""
         assert not self.became.is_serving, "a tree is replaced under its clients"
         adopt(self.tree, tree)
+        self._set_config()
 
     def on_snapshot_received(self, link: int, pieces: Iterable[bytes], now: Now) -> None:
         """All of the snapshot that ReceiveSnapshot asked for has come, the signature included.
@@ -311,6 +315,10 @@ class EnsembleMember:
         return self._is_stirred or bool(self._held or self.pipeline.entries) or self.clients.has_effects()
 
     # ---- inside
+
+    def _set_config(self) -> None:
+        """Whatever a snapshot says, /zookeeper/config is the configuration of this member."""
+        set_config(self.tree, *self._config, self._now.wall_ms)
 
     def _stir(self, now: Now) -> None:
         self._now = now

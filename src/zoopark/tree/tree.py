@@ -1,9 +1,10 @@
 """The replicated tree: every znode, session and ACL, changed by transactions only.
 
-`Tree.apply` is the only mutator. It takes the bytes of a transaction, so that what is applied is what was logged, on
-the server that prepared it, on one that received it and after a restart alike. It never refuses: a transaction that was
-applied before, as happens behind a snapshot that Apache took while it went on, leaves a tree that its later
-transactions bring right (ZooKeeper's rules for replay: 3125, 3145, 1046 and others).
+`Tree.apply` is the only mutator, but for `set_config`, whose node every server keeps for itself. It takes the bytes of
+a transaction, so that what is applied is what was logged, on the server that prepared it, on one that received it and
+after a restart alike. It never refuses: a transaction that was applied before, as happens behind a snapshot that Apache
+took while it went on, leaves a tree that its later transactions bring right (ZooKeeper's rules for replay: 3125, 3145,
+1046 and others).
 
 What it must never do: look at a clock, draw chance, or depend on who is connected.
 """
@@ -451,6 +452,26 @@ def adopt(tree: Tree, other: Tree) -> None:
     tree.quotas, tree.answers, tree.lists = other.quotas, {}, {}
     tree.last_zxid, tree.digest, tree.data_bytes = other.last_zxid, other.digest, other.data_bytes
     tree.fired.clear()
+
+
+def set_config(tree: Tree, text: bytes, version: int, time_ms: int) -> None:
+    """Let /zookeeper/config say who is in the ensemble, as this server was told: no transaction, and in no digest.
+
+    Args:
+        text: one line a server, then the version.
+        version: of the configuration.
+        time_ms: wall clock.
+
+    The node is made if a snapshot from before it has none. Its Stat is the one that ZooKeeper gives it: version -1.
+    """
+    node = tree.nodes.get(paths.CONFIG)
+    if node is None:
+        node = Znode(b"", stats.after_acl(bytes(stats.KEPT.size), -1), tree.acls.intern(READ_ACL))
+        tree.load_node(paths.CONFIG, node)
+    tree.data_bytes += len(text) - node.data_length()
+    node.data = text
+    node.stat = stats.after_set(node.stat, version, time_ms, -1)
+    tree.answers.pop(paths.CONFIG, None)
 
 
 def keep(kept: dict[bytes, bytes], path: bytes, answer: bytes, limit: int) -> None:
