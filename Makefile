@@ -1,10 +1,11 @@
 # Everything a new checkout needs is Python 3.11 or newer and make. With a C compiler the hot modules are compiled.
 #   make run    start the server on 127.0.0.1:2181        ARGS="zoo.cfg -D zookeeper.snapCount=1000"
+#   make install  put `zoopark` into .venv/bin
 #   make test   run the tests                             ARGS="tests/server -k config"
 #   make check  format, lint, types
 #   make sim    simulate ensembles for a minute, each time with other seeds
 #   make soak   the same for MINUTES=60, and say what happened and how often
-#   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)
+#   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)   ARGS="--only ensemble"
 # COMPILED=0 runs the server from the sources as they are; COMPILED=1 tests what is installed in place of the sources.
 
 PYTHON ?= python3
@@ -15,10 +16,12 @@ MINUTES ?= 60
 COMPILED ?=
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: run test check format sim soak bench clean
+.PHONY: run install test check format sim soak bench clean
 
 run: $(VENV)/installed
 	@$(if $(filter 0,$(COMPILED)),PYTHONPATH=src) $(BIN)/python -m zoopark serve $(ARGS)
+
+install: $(VENV)/installed
 
 test: $(VENV)/installed-dev $(if $(filter 1,$(COMPILED)),$(VENV)/installed)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(if $(filter 1,$(COMPILED)),-o pythonpath=.) $(ARGS)

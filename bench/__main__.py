@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     p.add_argument("--only", choices=rows.PARTS, help="one server beside one, or three beside three")
     p.add_argument("--seconds", type=float, default=2.0, help="measured time of each run (default 2)")
-    p.add_argument("--repeats", type=int, default=4, help="runs of each row on each side (default 4)")
+    p.add_argument("--repeats", type=int, default=3, help="runs of each row on each side (default 3)")
     p.add_argument(
         "--rows", nargs="*", default=[], metavar="NAME", help='only rows that start so, such as "get" "set 1x1"'
     )
