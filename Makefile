@@ -5,6 +5,7 @@
 #   make check  format, lint, types
 #   make sim    simulate ensembles for a minute, each time with other seeds
 #   make soak   the same for MINUTES=60, and say what happened and how often
+#   make chaos  five processes under kill -9, SIGSTOP, full disks and partitions for MINUTES=5, and what became of them
 #   make bench  measure beside Apache ZooKeeper (needs Java and a C compiler)   ARGS="--only ensemble"
 # COMPILED=0 runs the server from the sources as they are; COMPILED=1 tests what is installed in place of the sources.
 
@@ -38,6 +39,10 @@ format: $(VENV)/installed-dev
 sim: MINUTES = 1
 sim soak: $(VENV)/installed-dev
 	PYTHONPATH=src $(BIN)/python -m zoopark.sim --minutes $(MINUTES) $(ARGS)
+
+chaos: MINUTES = 5
+chaos: $(VENV)/installed-dev
+	PYTHONPATH=src $(BIN)/python -m chaos --minutes $(MINUTES) $(ARGS)
 
 # A measurement with ARGS is an experiment: only the whole one goes into the README.
 bench: $(VENV)/installed-dev $(VENV)/installed

@@ -25,9 +25,9 @@ Fault: TypeAlias = Callable[["Fate"], End]
 
 MAX_AT_ONCE: Final = 2
 MIN_S: Final = 0.3
-TYPICAL_S: Final = 3.0
-LONG_S: Final = 12.0
-LONG_ODDS: Final = 0.1
+TYPICAL_S: Final = 5.0
+LONG_S: Final = 15.0
+LONG_ODDS: Final = 0.15
 
 
 @final

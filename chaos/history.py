@@ -36,7 +36,7 @@ class History:
 
     def __init__(self, path: Path, world: World) -> None:
         self.world = world
-        self._file = path.open("w", encoding="ascii", buffering=1 << 16)
+        self._file = path.open("w", encoding="utf-8", buffering=1 << 16)
 
     def tell(self, who: str, what: str, arguments: tuple[Any, ...]) -> None:
         """One more line."""
@@ -59,6 +59,6 @@ class History:
 
 def read_history(path: Path) -> Iterator[Line]:
     """The lines of a history."""
-    with path.open(encoding="ascii") as file:
+    with path.open(encoding="utf-8") as file:
         for line in file:
             yield literal_eval(line)

@@ -145,6 +145,7 @@ class Member:
             self._was_killed = True
             self.process.kill()
             self.process.wait()
+            self._hear_out()
             self.is_paused = False
 
     def terminate(self) -> None:

@@ -22,8 +22,8 @@ from zoopark.sim.world import World
 
 START_S: Final = 40.0
 REST_S: Final = 40.0
-QUIET_S: Final = 12.0
-"""Longer than any session lasts without its client, with the second that a leader counts it by."""
+QUIET_S: Final = 8.0
+"""Longer than any session lasts without its client."""
 STALL_S: Final = 15.0
 """How long nothing may be written while a majority is well and connected."""
 STEP_S: Final = 0.05

@@ -26,12 +26,20 @@ def is_sealed() -> bool:
     return SEALED in os.environ
 
 
+def prefix() -> list[str]:
+    """What the command of a sealed process begins with; empty where that cannot be had."""
+    for words in ([*_SEAL], [*_SEAL, *_AS_ROOT]):
+        if shutil.which("unshare") and shutil.which("ip") and _works(words):
+            return words
+    return []
+
+
 def seal(arguments: list[str]) -> None:
     """Start `python -m chaos` again, sealed off, in place of this process; returns where that cannot be done."""
-    for prefix in ([*_SEAL], [*_SEAL, *_AS_ROOT]):
-        if shutil.which("unshare") and shutil.which("ip") and _works(prefix):
-            os.environ[SEALED] = "1"
-            os.execvp(prefix[0], [*prefix, sys.executable, "-m", "chaos", *arguments])
+    words = prefix()
+    if words:
+        os.environ[SEALED] = "1"
+        os.execvp(words[0], [*words, sys.executable, "-m", "chaos", *arguments])
 
 
 def settle_in() -> None:
@@ -45,6 +53,6 @@ def mount(name: str, path: Path, options: str) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, name, str(path)], check=True, timeout=20)
 
 
-def _works(prefix: list[str]) -> bool:
-    found = subprocess.run([*prefix, "sh", "-c", _TRIAL], capture_output=True, timeout=20, check=False)
+def _works(words: list[str]) -> bool:
+    found = subprocess.run([*words, "sh", "-c", _TRIAL], capture_output=True, timeout=20, check=False)
     return found.returncode == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("src", "tests", "bench", "docs", "conf", ".ci")
+FOLDERS = ("src", "tests", "bench", "chaos", "docs", "conf", ".ci")
 NOT_OURS = ("__pycache__", "node_modules")
 
 FUNCTION_LINES = 60

@@ -1,0 +1,44 @@
+"""What befalls the members follows from a seed."""
+
+from pathlib import Path
+from random import Random
+
+from chaos.ensemble import Ensemble
+from chaos.faults import FAULTS, LONG_S, MAX_AT_ONCE, MIN_S, Fate
+
+
+def fate_of(home: Path, seed: int, names: list[str]) -> tuple[Fate, list[str]]:
+    """A fate over members that are down, to whom nothing can happen."""
+    told: list[str] = []
+    return Fate(Ensemble(home, is_sealed=False), Random(seed), names, told.append), told
+
+
+def test_a_seed_decides_what_befalls_whom(tmp_path: Path) -> None:
+    """So that a fault that broke something can be asked for again."""
+    told = []
+    for at, seed in enumerate((7, 7, 8)):
+        fate, lines = fate_of(tmp_path / str(at), seed, ["pause one", "pause leader", "pause all", "failing disk"])
+        for step in range(300):
+            fate.step(step / 10)
+        told.append(lines)
+        assert sum(fate.counts.values()) > 5
+    assert told[0] == told[1] != told[2]
+
+
+def test_few_things_happen_at_once(tmp_path: Path) -> None:
+    fate, told = fate_of(tmp_path, 1, ["pause all"])
+    for step in range(600):
+        fate.step(step / 10)
+        under_way = told.count("pause all") - told.count("end of pause all")
+        assert under_way <= MAX_AT_ONCE
+    fate.stop()
+    before = list(told)
+    fate.later(0.1, lambda: told.append("later"))
+    fate.stop()
+    assert told == before
+
+
+def test_faults_last_neither_too_short_nor_too_long(tmp_path: Path) -> None:
+    fate, _ = fate_of(tmp_path, 1, list(FAULTS))
+    durations = [fate.duration_s() for _ in range(1000)]
+    assert MIN_S <= min(durations) < max(durations) <= LONG_S

@@ -1,0 +1,75 @@
+"""The network between members: real namespaces, where they are to be had."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos import seal
+from chaos.wires import address
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import socket, sys
+from chaos.seal import settle_in
+from chaos.wires import CLIENTS, Wires, address
+import subprocess
+
+LISTEN = '''
+import socket
+server = socket.create_server(("", 7), backlog=5)
+print(flush=True)
+while True:
+    server.accept()
+'''
+
+def can_reach() -> bool:
+    try:
+        socket.create_connection((address(1), 7), timeout=0.3).close()
+    except OSError:
+        return False
+    return True
+
+settle_in()
+wires = Wires([1, 2])
+listening = subprocess.Popen([*wires.prefix(1), sys.executable, "-c", LISTEN], stdout=subprocess.PIPE)
+listening.stdout.readline()
+seen = [can_reach()]
+first, second = wires.cut([(CLIENTS, 1)]), wires.cut([(CLIENTS, 1), (1, 2)])
+seen.append(can_reach())
+first()
+seen.append(can_reach())
+second()
+seen.append(can_reach())
+wires.cut([(1, CLIENTS)])
+seen.append(can_reach())
+wires.heal()
+seen.append(can_reach())
+listening.kill()
+wires.remove()
+print(seen)
+"""
+
+
+def test_every_place_has_an_address_of_its_own() -> None:
+    assert socket.inet_aton(address(1)) != socket.inet_aton(address(2))
+
+
+def test_ways_are_cut_one_by_one_and_mended() -> None:
+    """Of two cuts over one way, the way is mended when both have ended."""
+    prefix = seal.prefix()
+    if not prefix:
+        pytest.skip("namespaces are not to be had")
+    command = [*prefix, sys.executable, "-c", SCRIPT]
+    found = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout.split() == str([True, False, False, True, False, True]).split(), found.stderr
