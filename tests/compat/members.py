@@ -200,7 +200,8 @@ def count(client: Any, path: str, numbers: range) -> list[int]:
 
 
 def fill(client: Any, path: str, numbers: range) -> None:
-    """Create a znode for each number, all at once."""
+    """Create a znode for each number, all at once, and what they lie in."""
+    client.ensure_path(path)
     for answer in [client.create_async(f"{path}/{number}") for number in numbers]:
         answer.get(timeout=WAIT_S)
 

@@ -1,6 +1,6 @@
 """Servers of Apache's and of zoopark's are one ensemble, in every mixture, whoever leads and whoever only observes.
 
-What clients do through each of them is in `test_mixed_clients` and `test_mixed_sessions`, what servers tell one that
+What clients do through each of them is in `test_mixed_requests` and `test_mixed_sessions`, what servers tell one that
 was away in `test_mixed_sync`. All with 3.9.3, the shortest also with 3.8.
 """
 
