@@ -206,10 +206,14 @@ class Stand:
 
 
 def greeting(
-    session_id: int = 0, password: bytes = bytes(16), timeout_ms: int = TIMEOUT_MS, last_zxid: int = 0
+    session_id: int = 0,
+    password: bytes = bytes(16),
+    timeout_ms: int = TIMEOUT_MS,
+    last_zxid: int = 0,
+    is_read_only: bool = False,
 ) -> bytes:
     """A framed ConnectRequest with the readOnly byte."""
-    return wire.frame(wire.connect_request(last_zxid, timeout_ms, session_id, password) + b"\x00")
+    return wire.frame(wire.connect_request(last_zxid, timeout_ms, session_id, password) + wire.boolean(is_read_only))
 
 
 def wire_session(frame: bytes) -> int:

@@ -325,11 +325,7 @@ def test_an_ensemble_can_be_told_before_its_myid_is_read() -> None:
     ("line", "expected"),
     [
         ("peerType=observer", "peerType=observer, but server.1 is a participant; the server line counts"),
-        (
-            "localSessionsEnabled=true",
-            "localSessionsEnabled=true: local sessions are not there yet; every session is global",
-        ),
-        ("leaderServes=no", "not in force yet: leaderServes"),
+        ("connectToLearnerMasterLimit=3", "not in force yet: connectToLearnerMasterLimit"),
         ("snapshotSizeFactor=0.5", "not in force yet: snapshotSizeFactor"),
     ],
 )

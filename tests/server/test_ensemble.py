@@ -324,3 +324,21 @@ def test_nobody_changes_who_is_in_the_ensemble(is_enabled: str, err: int) -> Non
     house.form()
     for name in house.names:
         assert opened(house, name).ask(ask.reconfig("server.5=e:1:2;3", None, None)).err == err
+
+
+def test_a_leader_may_leave_clients_to_others() -> None:
+    """leaderServes=no: who leads serves nobody, and serves again when it follows."""
+    house = House(keys={"leaderServes": "no", "4lw.commands.whitelist": "*"})
+    leader = house.form()
+    follower = next(name for name in house.names if name != leader)
+    peer = house.connect(leader)
+    peer.raw(greeting())
+    assert peer.frames == []
+    assert say(house, leader, "srvr") == "This ZooKeeper instance is not currently serving requests\n"
+    assert opened(house, follower).ask(ask.create("/a")).err == errors.OK
+    house.crash(leader)
+    house.wait(10_000)
+    house.start(leader)
+    house.wait(10_000)
+    assert house.leader() != leader
+    assert opened(house, leader).ask(ask.get_data("/a")).err == errors.OK

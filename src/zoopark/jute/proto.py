@@ -98,9 +98,11 @@ def decode_connect_request(reader: Reader) -> ConnectRequest:
     return ConnectRequest(last_zxid_seen, timeout_ms, session_id, password or b"", read_only)
 
 
-def encode_connect_response(timeout_ms: int, session_id: int, password: bytes, has_read_only: bool) -> bytes:
-    """A framed ConnectResponse; all zeros refuse the session."""
-    tail = b"\x00" if has_read_only else b""
+def encode_connect_response(
+    timeout_ms: int, session_id: int, password: bytes, has_read_only: bool, is_read_only: bool = False
+) -> bytes:
+    """A framed ConnectResponse; no timeout, no session and a password of zeros refuse the session."""
+    tail = (b"\x01" if is_read_only else b"\x00") if has_read_only else b""
     size = _CONNECT_RESPONSE.size - 4 + len(password) + len(tail)
     return _CONNECT_RESPONSE.pack(size, 0, timeout_ms, session_id, len(password)) + password + tail
 

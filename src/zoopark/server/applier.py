@@ -72,7 +72,8 @@ class Applier:
         """
         session_id = int.from_bytes(txn[:8], "big", signed=True)
         if kind == proto.CREATE_SESSION:
-            self.sessions.add(session_id, self.tree.sessions[session_id], now.mono_ms)
+            if session_id not in self.sessions.by_id:
+                self.sessions.add(session_id, self.tree.sessions[session_id], now.mono_ms)
         elif kind == proto.CLOSE_SESSION:
             session = self.sessions.remove(session_id)
             owner = self.clients.connections.get(session.connection) if session is not None else None

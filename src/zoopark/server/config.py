@@ -62,8 +62,9 @@ class Config(Record):
     tick_time_ms: int
     min_session_timeout_ms: int
     max_session_timeout_ms: int
-    has_local_sessions: bool  # of no effect on one server, as in ZooKeeper
-    has_local_sessions_upgrading: bool  # of no effect on one server, as in ZooKeeper
+    has_local_sessions: bool  # sessions that only their server knows; of no effect on one server, as in ZooKeeper
+    has_local_sessions_upgrading: bool  # local sessions may create ephemerals, and are told to all servers then
+    has_read_only_mode: bool  # a member without a leader answers reads; of no effect on one server
     is_reconfig_enabled: bool  # which of two errors reconfig gets from one server
     has_close_session_txn: bool  # closeSession transactions carry the paths they delete
     # The ensemble.
@@ -71,6 +72,7 @@ class Config(Record):
     init_limit: int  # ticks for connecting and synchronising
     sync_limit: int  # ticks without a sign of life
     peer_type: str  # "participant" or "observer"; the server lines decide
+    may_leader_serve: bool  # clients, while this member leads
     has_quorum_on_all_ips: bool  # the quorum and election ports are open on every interface
     # Where data lies.
     data_dir: str  # snapshots and epochs are in its version-2
@@ -330,8 +332,6 @@ def _contradictions(values: dict[str, Value | None], seat: Seat) -> list[str]:
     if (values["peer_type"] == "observer") != seat.is_observer:
         role = "an observer" if seat.is_observer else "a participant"
         found.append(f"peerType={values['peer_type']}, but server.{seat.sid} is {role}; the server line counts")
-    if values["has_local_sessions"]:
-        found.append("localSessionsEnabled=true: local sessions are not there yet; every session is global")
     return found
 
 

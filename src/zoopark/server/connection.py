@@ -3,7 +3,7 @@
     NEW ── four-letter word ──────────────────────────> CLOSING
      │
      ├── ConnectRequest, new session ──> OPENING ── createSession applied ──> OPEN
-     ├── ConnectRequest, old session ───────────────────────────────────────> OPEN
+     ├── ConnectRequest, old session, or a new one that is local ───────────> OPEN
      └── the same on a learner ───────> OPENING ── the leader confirms it ──> OPEN
     any ── closeSession, expiry, a bad frame, a refused session ──> CLOSING
 
@@ -27,7 +27,7 @@ from zoopark.server.authentication import has_sasl_token, is_admitted, prove
 from zoopark.server.handshake import begin_session, read_opening
 from zoopark.server.parts import Parts
 from zoopark.server.prepare import Requester
-from zoopark.server.reads import THROTTLED, UNREADABLE
+from zoopark.server.reads import NOT_READ_ONLY, THROTTLED, UNREADABLE
 from zoopark.server.replies import body_of, is_moved
 from zoopark.server.sessions import OWN, Session
 from zoopark.server.tally import Tally
@@ -67,6 +67,10 @@ _WRITES: Final = frozenset(
         proto.CLOSE_SESSION,
     )
 )
+_CREATES: Final = (proto.CREATE, proto.CREATE2)
+_FOR_THE_LEADER: Final = _WRITES | {proto.SYNC}
+_CONSEQUENTIAL: Final = (proto.SET_WATCHES, proto.SET_WATCHES2, proto.CLOSE_SESSION)
+"""Answered as reads are, and then something follows."""
 _READS: Final = frozenset(
     (
         proto.EXISTS,
@@ -222,6 +226,7 @@ class Connection:
             return
         if err != errors.OK:
             self.last_op = 0
+            err = _as_seen_here(self.session, op, err)
         if (err != errors.OK or op == proto.MULTI) and is_moved(outcome):
             self.close("its session has moved to another server")
             return
@@ -302,8 +307,14 @@ class Connection:
     def _on_session_created(self, now: Now) -> None:
         session = self.parts.sessions.by_id.get(self.requester.session_id)
         if self.state == OPENING and session is not None and not session.is_closing:
-            self.last_op, self.last_xid, self.last_zxid = proto.CREATE_SESSION, 0, self.parts.tree.last_zxid
-            self.open(session, now)
+            self.open_new(session, now)
+        elif self.waiting:
+            self._serve_waiting(now)
+
+    def open_new(self, session: Session, now: Now) -> None:
+        """As `open`, for a session that has just begun."""
+        self.last_op, self.last_xid, self.last_zxid = proto.CREATE_SESSION, 0, self.parts.tree.last_zxid
+        self.open(session, now)
 
     def open(self, session: Session, now: Now) -> None:
         """This connection speaks for the session from now on."""
@@ -315,7 +326,9 @@ class Connection:
         self.requester = Requester(session.session_id, self.identities)
         password = proto.password_of(session.session_id)
         self.out.append(
-            proto.encode_connect_response(self.timeout_ms, session.session_id, password, self.has_read_only)
+            proto.encode_connect_response(
+                self.timeout_ms, session.session_id, password, self.has_read_only, self.parts.is_read_only()
+            )
         )
         if self.partial.size_bytes:
             self._serve(self.partial.take(), now)
@@ -328,6 +341,7 @@ class Connection:
         if session.connection != self.connection_id:
             return  # it has moved to another connection, and this one is about to be closed
         session.heard_ms = now.mono_ms
+        is_local = session.is_local
         unpack = proto.FRAME_AND_REQUEST_HEADER.unpack_from
         unpack_length, pack_reply = I32.unpack_from, proto.REPLY_HEADER.pack
         submit, answers = self.parts.pipeline.submit, self.parts.tree.answers
@@ -353,11 +367,11 @@ class Connection:
                 else:
                     zxid = self.parts.tree.last_zxid
                     self.out.append(pack_reply(proto.REPLY_HEADER_BYTES + len(answer), xid, zxid, 0) + answer)
-            elif op in _FREQUENT_WRITES and self.is_admitted:
+            elif op in _FREQUENT_WRITES and self.is_admitted and not is_local:
                 if submit(self.requester, self.connection_id, xid, op, body, now):
                     self.accepted += 1
                 else:
-                    self._take_read(xid, UNREADABLE, b"", now)
+                    self.take_read(xid, UNREADABLE, b"", now)
             else:
                 self._on_request(xid, op, body, now)
                 if self.state != OPEN:
@@ -378,15 +392,7 @@ class Connection:
             if self.traffic.received >= self.watches_due:
                 self._count_watches()
         if self.state == OPEN and at < end:
-            self._keep_rest(chunk[at:], self.parts.config.jute_max_buffer_bytes)
-
-    def _keep_rest(self, rest: bytes, limit: int) -> None:
-        if len(rest) >= 4:
-            size = I32.unpack_from(rest)[0]
-            if not 8 <= size <= limit:
-                self.close(f"a frame of {size} bytes, where 8 to {limit} are allowed (jute.maxbuffer)")
-                return
-        self.partial.add(rest)
+            _keep_rest(self, chunk[at:], self.parts.config.jute_max_buffer_bytes)
 
     def _judge(self, xid: int, op: int, size: int, is_whole: bool, now: Now) -> int:
         """What becomes of a frame that cannot simply be taken."""
@@ -399,7 +405,7 @@ class Connection:
             waited_ms = NOT_STALLED if self.stalled_ms == NOT_STALLED else now.mono_ms - self.stalled_ms
             verdict = gate.judge(op, size, len(self.waiting), waited_ms, self.timeout_ms)
         if verdict == REFUSED:
-            self._take_read(xid, THROTTLED, b"", now)
+            self.take_read(xid, THROTTLED, b"", now)
         elif verdict == STALLED:
             self.is_held = self.is_stalled = True
             self.stalled_ms = now.mono_ms if self.stalled_ms == NOT_STALLED else self.stalled_ms
@@ -424,21 +430,23 @@ class Connection:
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
+        elif op in _FOR_THE_LEADER and _is_settled_here(self, xid, op, body, now):
+            return
         elif op == proto.SYNC and self.parts.pipeline.sync(self.requester, self.connection_id, xid, body, now):
             self.accepted += 1
         elif op in _WRITES:
             if self.parts.pipeline.submit(self.requester, self.connection_id, xid, op, body, now):
                 self.accepted += 1
             else:
-                self._take_read(xid, UNREADABLE, b"", now)
+                self.take_read(xid, UNREADABLE, b"", now)
         elif op not in _READS:
             self._reply(xid, NO_ZXID, errors.UNIMPLEMENTED, b"")
             self.close(f"a request of unknown type {op}")
         else:
-            self._take_read(xid, op, body, now)
+            self.take_read(xid, op, body, now)
 
-    def _take_read(self, xid: int, op: int, body: bytes, now: Now) -> None:
-        """Answer a read now, or once the writes before it are finished."""
+    def take_read(self, xid: int, op: int, body: bytes, now: Now) -> None:
+        """Answer a read, or what is answered like one, now or once the writes before it are finished."""
         if self.accepted == self.finished and not self.waiting:
             self._answer(xid, op, body)
             self.tally.reads(1, 0, now.mono_ms)
@@ -471,9 +479,11 @@ class Connection:
         if events:
             self.out.extend(events)
             self.tally.notified(len(events), sum(map(len, events)) - 4 * len(events))
-        if op in (proto.SET_WATCHES, proto.SET_WATCHES2):
-            self.watches_due = 0
         self._reply(proto.PING_XID if op == proto.PING else xid, self.parts.tree.last_zxid, err, answer)
+        if op in _CONSEQUENTIAL:
+            self.watches_due = 0
+            if op == proto.CLOSE_SESSION:
+                _end_local_session(self)
 
     def _reply(self, xid: int, zxid: int, err: int, body: bytes) -> None:
         self.last_zxid = zxid
@@ -485,14 +495,15 @@ class Connection:
 def _connect(connection: Connection, request: proto.ConnectRequest, now: Now) -> None:
     begun = begin_session(connection.parts, request, now)
     connection.timeout_ms, connection.has_read_only = begun.timeout_ms, request.has_read_only
+    local = connection.parts.local
+    if begun.is_new and local is not None and local.opens():
+        connection.tally.notified(1, 0)
+        connection.open_new(local.add(connection.parts.sessions.new_id(), connection.timeout_ms, now), now)
+        return
     if begun.is_new:
         connection.state = OPENING
         connection.requester = Requester(connection.parts.sessions.new_id(), connection.identities)
-        connection.accepted += 1
-        body = I32.pack(connection.timeout_ms)
-        connection.parts.pipeline.submit(
-            connection.requester, connection.connection_id, 0, proto.CREATE_SESSION, body, now
-        )
+        _submit_session(connection, now)
         return
     if begun.is_asked:
         connection.state = OPENING
@@ -505,6 +516,53 @@ def _connect(connection: Connection, request: proto.ConnectRequest, now: Now) ->
     if begun.refusal:
         connection.out.append(begun.refusal)
     connection.close(begun.why)
+
+
+def _keep_rest(connection: Connection, rest: bytes, limit: int) -> None:
+    """The beginning of a frame waits for its end, if it may have one of that length."""
+    if len(rest) >= 4:
+        size = I32.unpack_from(rest)[0]
+        if not 8 <= size <= limit:
+            connection.close(f"a frame of {size} bytes, where 8 to {limit} are allowed (jute.maxbuffer)")
+            return
+    connection.partial.add(rest)
+
+
+def _submit_session(connection: Connection, now: Now) -> None:
+    """Have everybody told of the session of this connection."""
+    body, identity = I32.pack(connection.timeout_ms), connection.connection_id
+    connection.parts.pipeline.submit(connection.requester, identity, 0, proto.CREATE_SESSION, body, now)
+    connection.accepted += 1
+
+
+def _is_settled_here(connection: Connection, xid: int, op: int, body: bytes, now: Now) -> bool:
+    """Whether this server alone has done what there is to do about a write or a sync: if its session is local.
+
+    What makes the session one that all servers know is preceded by its createSession.
+    """
+    session, parts = connection.session, connection.parts
+    if session is None or parts.local is None or not session.is_local:
+        return False
+    if op == proto.CLOSE_SESSION or parts.local.is_read_only:
+        connection.take_read(xid, op if op == proto.CLOSE_SESSION else NOT_READ_ONLY, b"", now)
+        return True
+    if parts.local.must_upgrade(op, body):
+        parts.local.upgrade(session)
+        parts.sessions.adopt(session)
+        _submit_session(connection, now)
+    return False
+
+
+def _as_seen_here(session: Session | None, op: int, err: int) -> int:
+    """The error of a write: a leader that does not know a local session finds it expired when it wants an ephemeral."""
+    is_of_owner = err == errors.SESSION_EXPIRED and op in _CREATES and session is not None and session.is_local
+    return errors.EPHEMERAL_ON_LOCAL_SESSION if is_of_owner else err
+
+
+def _end_local_session(connection: Connection) -> None:
+    assert connection.session is not None and connection.parts.local is not None, "no local session"
+    connection.parts.local.remove(connection.session)
+    connection.close("the client closed its session")
 
 
 def _last_of(chunk: bytes, end: int) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
                  clients: Connection, sessions, words
                         |                 ^
-       Learning (relay) | Leading (prepare, propose)          the role's half of the server; none while nobody leads
-                        v                 |  applied, answered
+       Learning (relay) | Leading (prepare, propose)          the role's half of the server; while nobody leads
+                        v                 |                   there is none, or ReadOnly
+                        |                 |  applied, answered
        Peer   --->   Deliver, Replay, Became, Passed, Pinged   carried out here
               --->   everything else                           carried out by the host
 
@@ -46,9 +47,11 @@ from zoopark.server.connection import Connection
 from zoopark.server.effects import Purge, SaveSnapshot, TakeSnapshot
 from zoopark.server.leading import Leading
 from zoopark.server.learning import Learning
+from zoopark.server.localsessions import LocalSessions
 from zoopark.server.metrics import Metrics, nothing_known
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.prepare import Preparer
+from zoopark.server.readonly import ReadOnly
 from zoopark.server.sessions import SessionTracker, first_session_id
 from zoopark.server.snapshots import SnapshotSchedule
 from zoopark.server.standing import Standing
@@ -108,6 +111,10 @@ class EnsembleMember:
         self.applier = Applier(config, tree, self.sessions, self.clients, self.metrics)
         self.leading = Leading(self.peer, self.pipeline, self.applier)
         self.learning = Learning(self.peer, self.pipeline, self.applier)
+        self.local = self.clients.parts.local = LocalSessions(config, settings.sid)
+        self.pipeline.preparer.local = self.local
+        self.clients.words.local = self.local
+        self.read_only = ReadOnly(self.clients, self.sessions, self.local)
         self.snapshots = SnapshotSchedule(config, random)
         self.standing = Standing(self.peer, self.metrics, now)
         self.clients.words.standing = self.standing
@@ -280,6 +287,8 @@ class EnsembleMember:
         self.peer.on_timeout(now)
         if self.leading.housekeeping is not None:
             self.leading.housekeeping.on_timeout(now)
+        self.read_only.on_timeout(now)
+        self._end(self.local.on_timeout(now))
         self.clients.close_silent(now)
         if self.config.purge_interval_hours > 0 and now.mono_ms >= self._purge_ms:
             self._purge_ms = now.mono_ms + self.config.purge_interval_hours * HOUR_MS
@@ -287,7 +296,7 @@ class EnsembleMember:
 
     def deadline(self) -> int | None:
         """When to call on_timeout at the latest, on the monotonic clock; None for never."""
-        times = [self.peer.deadline(), self.clients.deadline()]
+        times = [part.deadline() for part in (self.peer, self.clients, self.read_only, self.local)]
         if self.leading.housekeeping is not None:
             times.append(self.leading.housekeeping.deadline())
         if self.config.purge_interval_hours > 0:
@@ -319,6 +328,11 @@ class EnsembleMember:
     def _set_config(self) -> None:
         """Whatever a snapshot says, /zookeeper/config is the configuration of this member."""
         set_config(self.tree, *self._config, self._now.wall_ms)
+
+    def _end(self, connections: list[tuple[int, str]]) -> None:
+        """Local sessions have expired; these were their connections."""
+        self.metrics.sessions_expired += len(connections)
+        self.clients.parts.to_close += connections
 
     def _stir(self, now: Now) -> None:
         self._now = now
@@ -372,22 +386,31 @@ class EnsembleMember:
 
     def _become(self, became: Became) -> None:
         """The role changed; whatever was before ends with its clients."""
-        if self.became.is_serving:
+        if self.became.is_serving or self.read_only.is_serving:
             self.clients.parts.is_serving = False
-            self.clients.close_all("this server has lost its leader, or leads no more")
+            self.clients.close_all(
+                "this server is read-only no more"
+                if self.read_only.is_serving
+                else "this server has lost its leader, or leads no more"
+            )
             self.leading.end()
             self.learning.end()
+            self.local.end()
             self.pipeline.drop()
         self.became = became
         self.standing.on_became(became, self._now)
+        self.read_only.on_became(became, self._now)
         if became.is_serving and became.state == LEADING:
             self.leading.begin(became.epoch, self._now)
         elif became.is_serving:
             self.learning.begin(self._now)
+        if became.is_serving:
+            self.local.begin(self._now)
         self._tell_role()
 
     def _tell_role(self) -> None:
-        is_serving = self.became.is_serving
+        """Clients are served, or not; a leader may be told to leave them to others."""
+        is_serving = self.became.is_serving and (self.became.state != LEADING or self.config.may_leader_serve)
         self.clients.parts.is_serving = is_serving
         self.clients.words.mode = MODES[self.became.state] if is_serving else ""
 

@@ -91,26 +91,40 @@ def begin_session(parts: Parts, request: ConnectRequest, now: Now) -> Begun:
     if not parts.admission.admits(request.session_id != 0, now.mono_ms):
         return Begun(0, "no token is left (connection_throttle_tokens)")
     parts.metrics.connection_requests += 1
+    if parts.is_read_only() and not request.is_read_only:
+        return Begun(0, "this server is read-only, and the client wants to write")
     if request.last_zxid_seen > parts.tree.last_zxid:
         return Begun(0, f"the client has seen {request.last_zxid_seen:#x}, this server {parts.tree.last_zxid:#x}")
     begun = Begun(min(max(request.timeout_ms, config.min_session_timeout_ms), config.max_session_timeout_ms))
     if request.session_id == 0:
         begun.is_new = True
         return begun
-    if parts.ask is not None:
-        _close_former(parts, parts.sessions.by_id.get(request.session_id))
-        begun.is_asked = request.password == password_of(request.session_id)
-    else:
-        begun.session = _take_over(parts, request, begun.timeout_ms, now)
-    if begun.session is None and not begun.is_asked:
-        begun.why = f"session {request.session_id:#x} is not open, or the password is wrong"
-        begun.refusal = refusal_of(request.has_read_only)
+    _go_on(begun, parts, request, now)
     return begun
 
 
-def refusal_of(has_read_only: bool) -> bytes:
+def _go_on(begun: Begun, parts: Parts, request: ConnectRequest, now: Now) -> None:
+    """A client wants to go on with a session: one of this server's own, or one that all servers know."""
+    local = parts.local.find(request.session_id) if parts.local is not None else None
+    session = local or parts.sessions.by_id.get(request.session_id)
+    if parts.is_read_only() and session is not None and local is None:
+        begun.why = "this server is read-only, and the session is one of the whole ensemble"
+        return
+    _close_former(parts, session)
+    if parts.ask is not None and local is None:
+        begun.is_asked = request.password == password_of(request.session_id)
+    elif session is not None and not session.is_closing and request.password == password_of(request.session_id):
+        session.timeout_ms = begun.timeout_ms
+        session.heard_ms = now.mono_ms
+        begun.session = session
+    if begun.session is None and not begun.is_asked:
+        begun.why = f"session {request.session_id:#x} is not open, or the password is wrong"
+        begun.refusal = refusal_of(request.has_read_only, parts.is_read_only())
+
+
+def refusal_of(has_read_only: bool, is_read_only: bool = False) -> bytes:
     """The answer to somebody whose session is not open."""
-    return encode_connect_response(0, 0, bytes(PASSWORD_BYTES), has_read_only)
+    return encode_connect_response(0, 0, bytes(PASSWORD_BYTES), has_read_only, is_read_only)
 
 
 def _close_former(parts: Parts, session: Session | None) -> None:
@@ -119,14 +133,3 @@ def _close_former(parts: Parts, session: Session | None) -> None:
     if session is not None and session.connection:
         parts.to_close.append((session.connection, TAKEN_OVER))
         session.connection = 0
-
-
-def _take_over(parts: Parts, request: ConnectRequest, timeout_ms: int, now: Now) -> Session | None:
-    """The open session that a client asks for, heard of now; None if there is none or the password is wrong."""
-    session = parts.sessions.by_id.get(request.session_id)
-    _close_former(parts, session)
-    if session is None or session.is_closing or request.password != password_of(request.session_id):
-        return None
-    session.timeout_ms = timeout_ms
-    session.heard_ms = now.mono_ms
-    return session

@@ -17,6 +17,7 @@ from typing import final
 
 from zoopark import errors
 from zoopark.jute import proto
+from zoopark.jute.buffer import I32
 from zoopark.jute.quorum import QuorumPacket
 from zoopark.record import Now
 from zoopark.server.applier import Applier
@@ -103,7 +104,15 @@ class Leading:
             self._refuse(request, err, now)
         elif not self.pipeline.submit(request.requester, 0, request.cxid, request.op, request.body, now):
             self._refuse(request, errors.MARSHALLING_ERROR, now)
+        elif request.op == proto.CREATE_SESSION:
+            self._begin_session(request, now)
         return ""
+
+    def _begin_session(self, request: Request, now: Now) -> None:
+        """What comes next is from this session, if it was a local one until now."""
+        session_id = request.requester.session_id
+        if session_id not in self.sessions.by_id:
+            self.sessions.add(session_id, I32.unpack_from(request.body)[0], now.mono_ms)
 
     def _why_refused(self, link: int, request: Request) -> int:
         """The error for a request that is not even looked at, OK if it is."""

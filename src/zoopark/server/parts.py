@@ -5,6 +5,7 @@ from typing import final
 
 from zoopark.record import Now
 from zoopark.server.config import Config
+from zoopark.server.localsessions import LocalSessions
 from zoopark.server.metrics import Metrics
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.reads import Reads
@@ -26,7 +27,8 @@ class Parts:
 
     `to_close` gathers (connection id, why) of connections that are to be closed. `is_serving` is False while a member
     of an ensemble may not answer clients. `ask` has a learner's leader confirm a session: (session id, timeout in ms,
-    connection id, now), then the connection is opened or refused; None where this server knows all sessions.
+    connection id, now), then the connection is opened or refused; None where this server knows all sessions. `local`
+    are the sessions that no other server knows; None on a server alone.
     """
 
     def __init__(
@@ -51,6 +53,11 @@ class Parts:
         self.to_close: list[tuple[int, str]] = []
         self.is_serving = True
         self.ask: Callable[[int, int, int, Now], None] | None = None
+        self.local: LocalSessions | None = None
+
+    def is_read_only(self) -> bool:
+        """Whether this is a read-only server."""
+        return self.local is not None and self.local.is_read_only
 
     def ask_leader(self, session_id: int, timeout_ms: int, connection_id: int, now: Now) -> None:
         """Have a session confirmed; see `ask`."""

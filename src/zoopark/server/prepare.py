@@ -18,8 +18,9 @@ from zoopark.jute import txn as txns
 from zoopark.jute.buffer import I32, I64, Reader, pack_buffer
 from zoopark.record import Record
 from zoopark.server.config import Config
+from zoopark.server.localsessions import LocalSessions
 from zoopark.server.overlay import Head, Overlay
-from zoopark.server.sessions import SessionTracker
+from zoopark.server.sessions import Session, SessionTracker
 from zoopark.tree import acl as acls
 from zoopark.tree import quotas
 from zoopark.tree.acl import Acl, Identity
@@ -38,6 +39,7 @@ _NO_OWNER: Final = bytes(8)
 _NEGATIVE: Final = 0xFF
 """The first byte of the length of what is null."""
 _DOTS: Final = (b"", b".", b"..")
+_EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
 _CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
 
 
@@ -69,6 +71,9 @@ class Preparer:
         tree: the committed tree.
         sessions: which sessions may still write.
         zxid: the last zxid given so far.
+
+    Attributes:
+        local: the sessions that are not among those; None on a server alone.
     """
 
     def __init__(self, config: Config, tree: Tree, sessions: SessionTracker, zxid: int) -> None:
@@ -81,6 +86,7 @@ class Preparer:
         self._is_quota_enforced = config.is_quota_enforced
         self._open_sessions = sessions.by_id
         self.change: Change | None = None
+        self.local: LocalSessions | None = None
         self._requester = Requester(0, [])
         self._time_ms = 0
 
@@ -172,7 +178,7 @@ class Preparer:
             raise Malformed("a field of negative length")
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
-            raise RefusedError(errors.SESSION_EXPIRED)
+            self._require_local(session, False)
         path = body[4:path_end]
         view = self.view
         head = view.find(path)
@@ -207,7 +213,7 @@ class Preparer:
             self._require_mode(op, flags, ttl_ms)
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
-            raise RefusedError(errors.SESSION_EXPIRED)
+            self._require_local(session, flags in _EPHEMERAL_FLAGS)
         data_at = path_end + 4
         data = body[data_at:data_end] if body[path_end] != _NEGATIVE else None
         if body[0] == _NEGATIVE:
@@ -371,7 +377,15 @@ class Preparer:
     def _require_session(self) -> None:
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
+            self._require_local(session, False)
+
+    def _require_local(self, session: Session | None, is_ephemeral: bool) -> None:
+        """A session that all servers know is over, or is not known: it must be a local one."""
+        if session is not None or self.local is None:
             raise RefusedError(errors.SESSION_EXPIRED)
+        err = self.local.err_of(self._requester.session_id, is_ephemeral)
+        if err != errors.OK:
+            raise RefusedError(err)
 
     def _require_valid(self, path: bytes) -> None:
         if not paths.is_valid(path):

@@ -31,6 +31,15 @@ UNREADABLE: Final = -1000
 """In the place of an opcode: a write whose record cannot be read, which is answered like a read, without a zxid."""
 THROTTLED: Final = -1001
 """In the place of an opcode: a request that waited too long, which is refused in its turn."""
+NOT_READ_ONLY: Final = -1002
+"""In the place of an opcode: what a read-only server refuses in its turn."""
+_IN_THEIR_TURN: Final = {
+    UNREADABLE: errors.MARSHALLING_ERROR,
+    THROTTLED: errors.THROTTLED_OP,
+    NOT_READ_ONLY: errors.NOT_READ_ONLY,
+    proto.CLOSE_SESSION: errors.OK,
+}
+"""What needs nothing but an answer behind everything before it; a closeSession is among it if its session is local."""
 _ENCODED_SURROGATE: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\ufffd".encode()
 NODE_WORK: Final = 64
@@ -52,7 +61,8 @@ class Reads:
     def serve(self, requester: Requester, watcher: int, op: int, body: bytes) -> tuple[int, bytes, list[bytes]]:
         """(err, body of the reply, framed notifications that go before it) for a read of any kind.
 
-        `op` may also be UNREADABLE or THROTTLED: requests that get nothing but an error in their turn.
+        `op` may also be UNREADABLE, THROTTLED, NOT_READ_ONLY or closeSession: they get nothing but an error, or OK,
+        in their turn.
         """
         try:
             if op == proto.GET_DATA:
@@ -61,10 +71,8 @@ class Reads:
                 return *self.multi_read(requester, body), []
             if op in (proto.SET_WATCHES, proto.SET_WATCHES2):
                 return errors.OK, b"", self.set_watches(watcher, op, body)
-            if op == UNREADABLE:
-                return errors.MARSHALLING_ERROR, b"", []
-            if op == THROTTLED:
-                return errors.THROTTLED_OP, b"", []
+            if op < 0:
+                return _IN_THEIR_TURN[op], b"", []
             return errors.OK, self.answer(requester, watcher, op, body), []
         except RefusedError as refusal:
             return refusal.err, b"", []

@@ -21,16 +21,18 @@ class Session:
 
     Attributes:
         connection: the id of the connection that speaks for it here, 0 for none.
+        is_local: whether no other server knows of it; see `localsessions`.
         owner: whose requests count, in an ensemble: OWN, a link to a learner, or NOBODY as long as none was seen.
     """
 
-    __slots__ = ("connection", "heard_ms", "is_closing", "owner", "session_id", "timeout_ms")
+    __slots__ = ("connection", "heard_ms", "is_closing", "is_local", "owner", "session_id", "timeout_ms")
 
     def __init__(self, session_id: int, timeout_ms: int, now_ms: int) -> None:
         self.session_id = session_id
         self.timeout_ms = timeout_ms
         self.heard_ms = now_ms
         self.is_closing = False
+        self.is_local = False
         self.connection = 0
         self.owner = NOBODY
 
@@ -67,10 +69,14 @@ class SessionTracker:
     def add(self, session_id: int, timeout_ms: int, now_ms: int) -> Session:
         """Track a session, heard of now."""
         session = Session(session_id, timeout_ms, now_ms)
-        self.by_id[session_id] = session
+        self.adopt(session)
+        return session
+
+    def adopt(self, session: Session) -> None:
+        """Track a session that was tracked elsewhere."""
+        self.by_id[session.session_id] = session
         if self.is_expiring:
             self._file(session)
-        return session
 
     def restart(self, sessions: Mapping[int, int], now_ms: int, is_expiring: bool) -> None:
         """Track exactly these sessions, timeouts by ids.

@@ -230,12 +230,14 @@ SETTINGS: Final = (
     Setting(FILE, "max_session_timeout_ms", "maxSessionTimeout", _SESSION_MS, None),
     Setting(FILE, "has_local_sessions", "localSessionsEnabled", _TRUTH, False),
     Setting(FILE, "has_local_sessions_upgrading", "localSessionsUpgradingEnabled", _TRUTH, False),
+    Setting(JVM, "has_read_only_mode", "readonlymode.enabled", _TRUTH, False),
     Setting(FILE, "is_reconfig_enabled", "reconfigEnabled", _TRUTH, False),
     Setting(PROPERTY, "has_close_session_txn", "closeSessionTxn.enabled", _TRUTH, True),
     # The ensemble.
     Setting(FILE, "init_limit", "initLimit", _TICKS, None),
     Setting(FILE, "sync_limit", "syncLimit", _TICKS, None),
     Setting(FILE, "peer_type", "peerType", _PEER_TYPE, "participant"),
+    Setting(PROPERTY, "may_leader_serve", "leaderServes", Truth("yes", "no"), True),
     Setting(FILE, "has_quorum_on_all_ips", "quorumListenOnAllIPs", _TRUTH, False),
     # Where data lies.
     Setting(FILE, "data_dir", "dataDir", Text("a directory"), None),

@@ -105,9 +105,10 @@ class Standing:
     # ---- what is told
 
     def gauges(self, now: Now) -> list[Row]:
-        """What is so at the moment; while this member serves."""
+        """What is so at the moment; nothing without a role."""
         became, peer = self.became, self.peer
-        assert became is not None and became.is_serving, "nobody asks a server that does not serve"
+        if became is None or not became.is_serving:
+            return []
         rows = [("peer_state", f"{STATES[became.state]} - broadcast"), ("quorum_size", str(len(peer.voters())))]
         if became.state == OBSERVING:
             rows.append(("observer_master_id", str(became.leader_sid)))

@@ -119,6 +119,8 @@ def _weights(config: Config) -> tuple[int, int]:
     if not config.has_connection_throttle_weights:
         return 1, 1
     least = config.connection_throttle_local_weight
+    if config.has_local_sessions and config.membership is not None:
+        return least, max(config.connection_throttle_renew_weight, least)
     return max(config.connection_throttle_global_weight, least), max(config.connection_throttle_renew_weight, least)
 
 

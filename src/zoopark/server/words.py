@@ -17,6 +17,7 @@ from zoopark.jute import proto
 from zoopark.record import Now
 from zoopark.server.config import Config
 from zoopark.server.connection import OPEN, Connection
+from zoopark.server.localsessions import LocalSessions
 from zoopark.server.metrics import Metrics, Row, decimal
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.sessions import SessionTracker
@@ -34,6 +35,9 @@ STMK_BYTES: Final = 12
 NOT_SERVING: Final = "This ZooKeeper instance is not currently serving requests\n"
 _ALWAYS: Final = (b"ruok", b"envi", b"gtmk", b"stmk", b"isro", TELNET_CLOSE)
 """Words that a member of an ensemble answers before it serves."""
+READ_ONLY: Final = "read-only"
+_ACCESS: Final = {READ_ONLY: "ro", "": "null"}
+"""What `isro` says by mode, where it is not rw."""
 _MASK_64: Final = (1 << 64) - 1
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -80,8 +84,9 @@ class Words:
         metrics: the numbers of this server.
 
     Attributes:
-        mode: standalone, leader, follower or observer; empty while a member of an ensemble does not serve.
         standing: what a member of an ensemble counts of its part in it; None for one server alone.
+        mode: standalone, leader, follower, observer or READ_ONLY; empty while a member of an ensemble does not serve.
+        local: the sessions that no other server knows; None on one server alone, which makes none, as in ZooKeeper.
     """
 
     def __init__(
@@ -102,10 +107,11 @@ class Words:
         self.trace_mask = TRACE_MASK
         self.mode = "standalone"
         self.standing: Standing | None = None
-        self._is_read_only_possible = config.properties.get("readonlymode.enabled") == "true"
+        self.local: LocalSessions | None = None
+        self._is_read_only_possible = config.has_read_only_mode
         self._answers: dict[bytes, Callable[[Now], str]] = {
             b"ruok": lambda now: "imok",
-            b"srvr": lambda now: f"Zookeeper version: {VERSION}\n" + self._state(),
+            b"srvr": lambda now: self._head() + self._state(),
             b"stat": self._stat,
             b"mntr": self._mntr,
             b"conf": self._conf,
@@ -115,7 +121,7 @@ class Words:
             b"dump": self._dump,
             b"envi": self._envi,
             b"dirs": self._dirs,
-            b"isro": lambda now: "rw" if self.mode else "null",
+            b"isro": lambda now: _ACCESS.get(self.mode, "rw"),
             b"wchs": self._wchs,
             b"wchc": self._wchc,
             b"wchp": self._wchp,
@@ -155,7 +161,7 @@ class Words:
             ("auth_failed_count", metrics.auth_failed),
             ("min_latency", latency.least),
             ("approximate_data_size", tree.data_bytes),
-            ("local_sessions", 0),  # one server alone makes none, as in ZooKeeper
+            ("local_sessions", len(self.local.tracker.by_id) if self.local is not None else 0),
             ("uptime", now.mono_ms - metrics.started_ms),
             ("max_latency", latency.most),
         ]
@@ -185,9 +191,13 @@ class Words:
             f"Node count: {self._n_nodes()}\n"
         ) + (f"Proposal sizes last/min/max: {metrics.proposals.text()}\n" if self.mode == "leader" else "")
 
+    def _head(self) -> str:
+        warning = "READ-ONLY mode; serving only read-only clients\n" if self.mode == READ_ONLY else ""
+        return f"Zookeeper version: {VERSION}\n{warning}"
+
     def _stat(self, now: Now) -> str:
         clients = "".join(f" {_packets(connection)})\n" for connection in self.connections.values())
-        return f"Zookeeper version: {VERSION}\nClients:\n{clients}\n{self._state()}"
+        return f"{self._head()}Clients:\n{clients}\n{self._state()}"
 
     def _mntr(self, now: Now) -> str:
         rows = [("version", VERSION), ("server_state", self.mode), *self.gauges(now), *self.metrics.rows()]
@@ -276,14 +286,13 @@ class Words:
     def _sessions(self, now: Now) -> str:
         """Those that expire here by when they do; where somebody else lets them expire, by their ids."""
         sessions = self.sessions.by_id
+        local = ""
+        if self.local is not None and self.local.opens():
+            local = f"Local Session {_sets(_by_expiry(self.local.tracker), now)}"
         if not self.sessions.is_expiring:
             lines = [f"{_hex(session_id)}\t{sessions[session_id].timeout_ms}ms\n" for session_id in sorted(sessions)]
-            return f"Global Sessions({len(sessions)}):\n{''.join(lines)}"
-        by_expiry: dict[int, list[str]] = {}
-        for session in sessions.values():
-            due_ms = self.sessions.expiry_ms(session)
-            by_expiry.setdefault(due_ms, []).append(f"\t{_hex(session.session_id)}")
-        return f"Session {_sets(by_expiry, now)}"
+            return f"{local}Global Sessions({len(sessions)}):\n{''.join(lines)}"
+        return f"{local}{'Global ' if local else ''}Session {_sets(_by_expiry(self.sessions), now)}"
 
     def _connections_by_expiry(self) -> dict[int, list[str]]:
         """A connection ends with its session; without one, when its time to open one is over."""
@@ -369,6 +378,13 @@ def _sets(by_expiry: Mapping[int, list[str]], now: Now) -> str:
         lines.append(f"{len(members)} expire at {_date(now.wall_ms + due_ms - now.mono_ms)}:")
         lines += members
     return "\n".join(lines) + "\n"
+
+
+def _by_expiry(tracker: SessionTracker) -> dict[int, list[str]]:
+    by_expiry: dict[int, list[str]] = {}
+    for session in tracker.by_id.values():
+        by_expiry.setdefault(tracker.expiry_ms(session), []).append(f"\t{_hex(session.session_id)}")
+    return by_expiry
 
 
 def _date(wall_ms: int) -> str:
