@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import zoopark
+from zoopark.host.fleet import stop_with
 
 SOURCES = Path(zoopark.__file__).parents[1]
 WAIT_S = 60.0
@@ -56,12 +57,14 @@ class Started:
     """One `zoopark ensemble` in a process group of its own. `end` must follow."""
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+        parent = os.getpid()
         self.process = subprocess.Popen(
             zoopark_command("ensemble", *arguments),
             env={**ENVIRONMENT, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,
+            preexec_fn=lambda: stop_with(parent),
         )
         self.output = Output(self.process)
         self.servers: dict[int, int] = {}

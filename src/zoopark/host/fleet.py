@@ -130,12 +130,16 @@ def _spawn(zoo_cfg: str, log: int) -> "subprocess.Popen[bytes]":
         stderr=log,
         env={name: value for name, value in os.environ.items() if name != "ZOOPARK_MYID"},
         process_group=0,
-        preexec_fn=lambda: _stop_with(parent),
+        preexec_fn=lambda: stop_with(parent),
     )
 
 
-def _stop_with(parent: int) -> None:
-    """In the new process: have the system ask it to stop when the parent is gone, or is gone already."""
+def stop_with(parent: int) -> None:
+    """Have the system ask this process to stop when its parent is gone, or is gone already; only Linux can.
+
+    Args:
+        parent: the pid of who has started it.
+    """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         if os.getppid() != parent:
