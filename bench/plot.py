@@ -115,7 +115,8 @@ def _lagging_figures(results: Results) -> list[_Figure]:
     found: list[_Figure] = []
     if theirs.catch_ups and ours.catch_ups:
         them, us = (median(one.joined_s for one in side.catch_ups) for side in (theirs, ours))
-        found.append((f"{ours.missed:,} missed writes, from joining", them, us, CATCH_UP_LIMIT_S / them, "{:.2f} s"))
+        limit_s = 0 if any(one.is_by_snapshot for one in ours.catch_ups) else CATCH_UP_LIMIT_S
+        found.append((f"{ours.missed:,} missed writes, from joining", them, us, limit_s / them, "{:.2f} s"))
     them, us = (side.transfer.p999_us / 1000 for side in (theirs, ours))
     what = f"p99.9 of others, {ours.nodes:,} znodes sent"
     return [*found, (what, them, us, SNAPSHOT_LIMIT_MS / them, "{:.1f} ms")]

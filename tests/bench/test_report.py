@@ -1,5 +1,6 @@
 """The tables: what they say of a hit, of a miss, and of what was not measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,15 @@ def test_the_whole_tree_is_no_catching_up() -> None:
     found.ours.lagging.catch_ups[0] = CatchUp(2.0, 0.1, True)
     verdict = next(v for v in lagging_verdicts(found) if "from joining" in v.what)
     assert (verdict.ours, verdict.is_met) == ("1.20 (DIFF/SNAP)", False)
+
+
+def test_a_load_that_was_too_short_meets_nothing() -> None:
+    found = samples.ensembles()
+    for side in found.sides:
+        assert side.lagging is not None
+        side.lagging = replace(side.lagging, transfer=replace(side.lagging.transfer, is_covered=False))
+    verdict = next(v for v in lagging_verdicts(found) if v.what.startswith("p99.9 of others meanwhile"))
+    assert (verdict.theirs, verdict.ours, verdict.is_met) == ("80.0 (in part)", "32.0 (in part)", False)
 
 
 def test_kills_that_were_left_out_have_no_row() -> None:
