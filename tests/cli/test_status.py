@@ -69,7 +69,7 @@ def test_a_server_without_a_quorum(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "myid").write_text("2\n")
     server.start()
-    reason = "does not serve: it looks for a leader, and serves when a quorum of the servers is there"
+    reason = "runs, and does not serve clients: it looks for a leader, or leads with leaderServes=no"
     assert _status(str(server.zoo_cfg)) == (1, _found(port), f"127.0.0.1:{port} {reason}\n")
     (tmp_path / "data" / "myid").unlink()
     assert _status("--myid", "2", str(server.zoo_cfg))[:2] == (1, _found(port))

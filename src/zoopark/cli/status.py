@@ -67,7 +67,7 @@ def _find(server: str | None, myid: str | None) -> tuple[str, int]:
 
 def _why_no_mode(answer: str) -> str:
     if "not currently serving" in answer:
-        return "does not serve: it looks for a leader, and serves when a quorum of the servers is there"
+        return "runs, and does not serve clients: it looks for a leader, or leads with leaderServes=no"
     if "not in the whitelist" in answer:
         return "runs, and does not say more: srvr is not in its 4lw.commands.whitelist"
     return "does not answer srvr as a ZooKeeper server does"
