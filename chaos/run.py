@@ -26,6 +26,7 @@ QUIET_S: Final = 8.0
 """Longer than any session lasts without its client."""
 STALL_S: Final = 15.0
 """How long nothing may be written while a majority is well and connected."""
+REMARKABLE_S: Final = 3.0
 STEP_S: Final = 0.05
 N_CLIENTS: Final = 6
 CALM_S: Final = 2.0
@@ -60,6 +61,7 @@ class Round:
         self.fate = Fate(self.ensemble, Random(seed), list(FAULTS if is_sealed else ANYWHERE), self._note)
         self._well: frozenset[int] = frozenset()
         self._well_since_s = 0.0
+        self._stalled_s = 0.0
 
     async def go(self) -> Verdict:
         """Let it happen and judge it. Raises Violation. No process outlives this."""
@@ -115,6 +117,9 @@ class Round:
             self._well_since_s = now_s
         self._well = well
         stall_s = now_s - max(self._well_since_s, self.clients.written_s)
+        if stall_s < self._stalled_s and self._stalled_s > REMARKABLE_S:
+            self._note(f"nothing was written for {self._stalled_s:.1f} s")
+        self._stalled_s = stall_s
         self.stall_s = max(self.stall_s, stall_s)
         if stall_s > STALL_S:
             raise Violation(f"liveness: no write for {stall_s:.0f} s, while {sorted(well)} are well and connected")
