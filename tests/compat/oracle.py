@@ -107,13 +107,19 @@ class Server:
         return (LOOPBACK, self.port)
 
     @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None, "not running"
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """All that the process has written so far."""
         path = self.home / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start(self) -> "Server":
-        """Start the process and return when it serves; ServerFailedError if it ends or START_SECONDS pass."""
+    def start(self, patience_s: float = START_SECONDS) -> "Server":
+        """Start the process and return when it serves; ServerFailedError if it ends or this time passes."""
         assert self._process is None, "started twice"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         lines = {**self.settings, "dataDir": str(self.data_dir), "clientPort": str(self.port)}
@@ -129,7 +135,7 @@ class Server:
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},
         )
-        self._wait_until_serving(self._process)
+        self._wait_until_serving(self._process, patience_s)
         return self
 
     def stop(self) -> None:
@@ -163,12 +169,12 @@ class Server:
         except OSError as error:
             raise ServerFailedError(f"{self.flavour.name} did not answer {command}: {error}\n{self._tail()}") from error
 
-    def _wait_until_serving(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    def _wait_until_serving(self, process: subprocess.Popen[bytes], patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
         while not self._is_serving() or process.poll() is not None:  # another server may answer on the port
             if time.monotonic() > deadline:
                 self.stop()
-                raise ServerFailedError(f"{self.flavour.name} does not serve after {START_SECONDS} s\n{self._tail()}")
+                raise ServerFailedError(f"{self.flavour.name} does not serve after {patience_s} s\n{self._tail()}")
             try:
                 code = process.wait(POLL_SECONDS)
             except subprocess.TimeoutExpired:

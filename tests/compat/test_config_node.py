@@ -1,10 +1,12 @@
 """Who is in the ensemble, as /zookeeper/config says it, on servers of both kinds."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compat.conftest import Form
+from tests.compat.conftest import Form, Referee
 from tests.compat.members import Members, errors
 
 pytestmark = pytest.mark.compat
@@ -49,3 +51,58 @@ def test_nobody_changes_it_while_reconfiguration_is_disabled(form: Form, kinds: 
     for sid in members.servers:
         with pytest.raises(errors.ReconfigDisabledError):
             members.client(sid).reconfig(joining="server.5=127.0.0.1:1:2;3", leaving=None, new_members=None)
+
+
+@pytest.fixture
+def spread(tmp_path: Path, flavour: Referee) -> Iterator[Callable[..., Members]]:
+    """Gives ensembles of these kinds, not started, whose server lines may be changed."""
+    made: list[Members] = []
+
+    def make(*kinds: str) -> Members:
+        more = {"zookeeper.multiAddress.enabled": "true"}
+        made.append(Members(tmp_path, [flavour(kind) for kind in kinds], properties=more))
+        return made[-1]
+
+    yield make
+    for members in made:
+        members.finish()
+
+
+@pytest.mark.parametrize("kinds", [("zoopark", "zoopark", "zoopark"), ("zoopark", "3.9.3", "zoopark")], ids=" ".join)
+def test_servers_with_several_addresses_are_one_ensemble(
+    spread: Callable[..., Members], kinds: tuple[str, ...]
+) -> None:
+    """Each listens on all of its own; what all say of all is the same, sorted."""
+    members = spread(*kinds)
+    for server in members.servers.values():
+        server.settings["multiAddress.enabled"] = "true"
+        for sid in members.servers:
+            place = server.settings[f"server.{sid}"]
+            server.settings[f"server.{sid}"] = f"{place.replace('127.0.0.1', '127.0.0.2')}|{place}"
+    members.start()
+    assert {told(members, sid) for sid in members.servers} == {told(members, 1)}
+    assert told(members, 1)[0].startswith(b"server.1=127.0.0.1:")
+    assert b"|127.0.0.2:" in told(members, 1)[0]
+    members.kill(members.leader())
+    members.client(*members.modes()).create("/a")
+
+
+@pytest.mark.parametrize("kinds", [("zoopark", "zoopark", "zoopark"), ("zoopark", "3.9.3", "zoopark")], ids=" ".join)
+def test_server_lines_in_a_file_of_their_own_are_one_ensemble(
+    spread: Callable[..., Members], kinds: tuple[str, ...]
+) -> None:
+    """dynamicConfigFile, which nobody writes to; its name has the version."""
+    members = spread(*kinds)
+    for server in members.servers.values():
+        lines = {key: server.settings.pop(key) for key in list(server.settings) if key.startswith("server.")}
+        dynamic = server.home / "zoo.cfg.dynamic.1c"
+        dynamic.write_text("".join(f"{key}={line}\n" for key, line in lines.items()))
+        server.settings["dynamicConfigFile"] = str(dynamic)
+    members.start()
+    assert {told(members, sid) for sid in members.servers} == {told(members, 1)}
+    assert told(members, 1)[0].endswith(b"\nversion=1c")
+    assert told(members, 1)[2] == 0x1C
+    names = {
+        path.name for server in members.servers.values() for path in server.home.iterdir() if "dynamic" in path.name
+    }
+    assert names == {"zoo.cfg.dynamic.1c"}

@@ -46,7 +46,9 @@ class Post:
         inputs.on_link_lost = lambda link: tell(("lost", link))
         inputs.on_snapshot = lambda link, pieces: tell(("snapshot", link, b"".join(pieces)))
         inputs.on_snapshot_lost = lambda: tell(("snapshot lost",))
-        self.links = QuorumLinks(loop, sid, addresses, inputs, lambda: None, Complaints(loop.time))
+        self.links = QuorumLinks(
+            loop, sid, {at: [place] for at, place in addresses.items()}, inputs, lambda: None, Complaints(loop.time)
+        )
         self.listener: asyncio.Server | None = None
 
     async def open(self) -> None:

@@ -23,7 +23,9 @@ class Booth:
         loop = asyncio.get_running_loop()
         self.heard: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         self.address = addresses[sid]
-        self.votes = Votes(loop, sid, addresses, self._on_notification, Complaints(loop.time))
+        self.votes = Votes(
+            loop, sid, {at: [place] for at, place in addresses.items()}, self._on_notification, Complaints(loop.time)
+        )
         self.listener: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -192,3 +194,23 @@ def test_a_vote_for_oneself_or_for_nobody_goes_nowhere() -> None:
         assert booths[1].heard.empty()
 
     _play(scene)
+
+
+def test_two_servers_with_one_id_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """They come in turns, from one machine or two; a server that comes again from where it was is nothing new."""
+
+    async def scene(booths: dict[int, Booth]) -> None:
+        await booths[1].open()
+        for port in (7, 7, 8, 7):
+            plug = socket.create_connection(booths[1].address, 10)
+            plug.sendall(encode_opening(Opening(3, (("127.0.0.1", port),))))
+            plug.sendall(encode_notification(_vote(port)))
+            assert await booths[1].hear() == (3, port)
+            plug.close()
+
+    _play(scene)
+    said = [record.message for record in caplog.records if "one myid" in record.message]
+    assert said == [
+        "server 3 came from 127.0.0.1, at 127.0.0.1:7, and comes from 127.0.0.1, at 127.0.0.1:8: "
+        "two servers with one myid?"
+    ]

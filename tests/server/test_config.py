@@ -3,7 +3,7 @@
 import pytest
 
 from zoopark.errors import ConfigError
-from zoopark.server.config import Config, default_config, load_config
+from zoopark.server.config import Config, default_config, dynamic_file, load_config
 from zoopark.server.membership import UNKNOWN
 from zoopark.server.settings import SETTINGS, Setting, Value
 
@@ -129,12 +129,25 @@ REFUSED = [
     ("server.x=a:1:2", "zoo.cfg:3: server.x=a:1:2: server.N with a whole number N from 0 to 255 is allowed"),
     (
         "server.1=a:1:2;99999",
-        "zoo.cfg:3: server.1=a:1:2;99999: host:port:port[:participant|:observer][;[address:]port] is allowed",
+        "zoo.cfg:3: server.1=a:1:2;99999: "
+        "host:port:port[|host:port:port…][:participant|:observer][;[address:]port] is allowed",
     ),
     ("server.1=a:1:2;2182", "zoo.cfg:3: server.1=a:1:2;2182: the same client port as in clientPort=2181 is allowed"),
     (
-        "dynamicConfigFile=z.dyn",
-        "zoo.cfg:3: dynamicConfigFile=z.dyn: reconfiguration is not there yet; write the server lines into this file",
+        "dynamicConfigFile=z.dyn\ngroup.1=1:2",
+        "zoo.cfg:4: group.1=1:2: this line belongs into z.dyn: dynamicConfigFile",
+    ),
+    (
+        "initLimit=5\nsyncLimit=5\nserver.1=a:1:2|b:1:2\nserver.2=c:1:2",
+        "zoo.cfg:5: server.1=a:1:2|b:1:2: needs multiAddress.enabled=true",
+    ),
+    (
+        "initLimit=0\nserver.1=a:2888:3888\nserver.2=b:2888:3888",
+        "zoo.cfg:3: initLimit=0: a whole number of ticks from 1 to 2147483647 is allowed",
+    ),
+    (
+        "initLimit=5\nsyncLimit=0\nserver.1=a:2888:3888\nserver.2=b:2888:3888",
+        "zoo.cfg:4: syncLimit=0: a whole number of ticks from 1 to 2147483647 is allowed",
     ),
     ("enforce.auth.enabled=true", "zoo.cfg:3: enforce.auth.enabled=true: enforce.auth.schemes is missing"),
     (
@@ -326,9 +339,44 @@ def test_an_ensemble_can_be_told_before_its_myid_is_read() -> None:
     [
         ("peerType=observer", "peerType=observer, but server.1 is a participant; the server line counts"),
         ("connectToLearnerMasterLimit=3", "not in force yet: connectToLearnerMasterLimit"),
-        ("snapshotSizeFactor=0.5", "not in force yet: snapshotSizeFactor"),
+        ("commitLogCount=100", "not in force yet: commitLogCount"),
     ],
 )
 def test_a_member_is_warned_of_what_it_cannot_do_yet(line: str, expected: str) -> None:
     """What means nothing to one server may mean much to a member."""
     assert _load_member(1, f"{ENSEMBLE}{line}\n")[1] == [expected]
+
+
+DYNAMIC = "server.1=a:1:2;3\nserver.2=b:1:2;4\n"
+
+
+def _load_dynamic(name: str, text: str) -> Config:
+    zoo_cfg = f"dataDir=/d\ninitLimit=5\nsyncLimit=2\n dynamicConfigFile = {name} \n"
+    assert dynamic_file(zoo_cfg, "zoo.cfg") == name
+    config, warnings = load_config(zoo_cfg, source_name="zoo.cfg", overrides={}, sid=2, dynamic_text=text)
+    assert warnings == []
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("z.dyn", 0), ("/etc/zoo.cfg.dynamic", 0), ("zoo.cfg.dynamic.10000000c", 0x10000000C), ("10", 0x10)],
+)
+def test_server_lines_may_stand_in_a_file_of_their_own(name: str, version: int) -> None:
+    """Apache's servers move them there once reconfiguration is enabled; the end of the name is the version."""
+    config = _load_dynamic(name, DYNAMIC)
+    assert config.membership is not None
+    assert (config.membership.own().places, config.client_port) == ((("b", 1, 2),), 4)
+    assert config.membership.version == version
+
+
+@pytest.mark.parametrize("line", ["version=3", "tickTime=2000"])
+def test_such_a_file_has_nothing_else(line: str) -> None:
+    """As ZooKeeper, which reads nothing else from it; each line is named with its file."""
+    with pytest.raises(ConfigError) as refusal:
+        _load_dynamic("z.dyn", DYNAMIC + line)
+    assert str(refusal.value) == f"z.dyn:3: {line}: only server.N, group.N and weight.N are allowed here"
+
+
+def test_most_files_have_their_server_lines_themselves() -> None:
+    assert dynamic_file("dataDir=/d\n#dynamicConfigFile=z\n", "zoo.cfg") is None

@@ -35,7 +35,7 @@ def test_other_keys_are_not_later(key: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("cnxTimeout", "10", True),
+        ("commitLogCount", "10", True),
         ("sslQuorum", "False", True),
         ("sslQuorum", "true", False),
         ("standaloneEnabled", "true", True),
@@ -59,7 +59,7 @@ def test_no_key_is_both_honoured_and_not() -> None:
     assert [key for key in WITHOUT_EFFECT if is_later(key)] == []
 
 
-@pytest.mark.parametrize(("key", "expected"), [("cnxTimeout", False), ("jvm.pause.monitor", True)])
+@pytest.mark.parametrize(("key", "expected"), [("commitLogCount", False), ("jvm.pause.monitor", True)])
 def test_what_asks_for_nothing_of_one_server_may_ask_a_member(key: str, expected: bool) -> None:
     """But Java's own tuning asks nobody for anything."""
     assert asks_for_nothing(key, "10")

@@ -5,6 +5,7 @@ Exit codes are ZooKeeper's: 0 stopped cleanly, 1 unexpected, 2 bad arguments or 
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -56,15 +57,22 @@ def load(path: Path | None, properties: dict[str, str], myid: str | None = None)
     Effects: a file or a value that cannot be used is named in one line on stderr and leaves the program with code 2.
     """
     from zoopark.errors import ConfigError
-    from zoopark.server.config import EMBEDDED, load_config
+    from zoopark.server.config import EMBEDDED, dynamic_file, load_config
 
     text = f"{EMBEDDED}dataDir={DEFAULT_DATA_DIR}\n" if path is None else _read(path)
     source_name = "" if path is None else str(path)
     try:
-        config, warnings = load_config(text, source_name=source_name, overrides=properties)
+        dynamic = dynamic_file(text, source_name)
+        load_as = partial(
+            load_config,
+            text,
+            source_name=source_name,
+            overrides=properties,
+            dynamic_text=_read(Path(dynamic)) if dynamic is not None else "",
+        )
+        config, warnings = load_as()
         if config.membership is not None:
-            sid = _sid(config, myid)
-            config, warnings = load_config(text, source_name=source_name, overrides=properties, sid=sid)
+            config, warnings = load_as(sid=_sid(config, myid))
     except ConfigError as error:
         _refuse(str(error))
     return config, warnings

@@ -76,9 +76,10 @@ class Agreement:
         self._is_closed = False
         loop, complaints = server.loop, Complaints(server.loop.time)
         seats = membership.seats
-        elections = {sid: (seat.host, seat.election_port) for sid, seat in seats.items()}
-        quorums = {sid: (seat.host, seat.quorum_port) for sid, seat in seats.items()}
+        elections = {sid: seat.election_addresses() for sid, seat in seats.items()}
+        quorums = {sid: seat.quorum_addresses() for sid, seat in seats.items()}
         self.votes = Votes(loop, membership.sid, elections, self._on_notification, complaints)
+        self.votes.dial_s = self.config.cnx_timeout_ms / 1000
         self.links = QuorumLinks(loop, membership.sid, quorums, self._inputs(), server.wake, complaints)
         self.links.stale_s = self.config.tick_time_ms / 1000
         self._acts: dict[type[Effect], Callable[[Any], None]] = {
@@ -145,8 +146,10 @@ class Agreement:
         config, server, zxid = self.config, self.server, found.tree.last_zxid
         window = recent_entries(config, server.disk, zxid)
         history = History(zxid, window, self.epochs.current, self.epochs.accepted)
-        limits = Limits(max(config.tick_time_ms, 2), config.init_limit, config.sync_limit)
-        settings = PeerSettings(membership.sid, membership.verifier, membership.text(), limits=limits)
+        factor = config.snapshot_size_factor
+        limits = Limits(max(config.tick_time_ms, 2), config.init_limit, config.sync_limit, factor)
+        text, version = membership.text(), membership.version
+        settings = PeerSettings(membership.sid, membership.verifier, text, version, limits)
         member = EnsembleMember(config, found.tree, settings, history, Random(), server.now())
         member.metrics.survey = server.surveyor.look
         return member

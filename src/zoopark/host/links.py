@@ -13,10 +13,11 @@ Source: ZooKeeper's Learner, LearnerHandler and Leader.LearnerCnxAcceptor.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, final
 
 from zoopark.errors import CorruptSnapshot, Malformed
+from zoopark.host.dialling import dial
 from zoopark.host.strangers import Complaints, Strangers, report
 from zoopark.jute.quorum import (
     FOLLOWERINFO,
@@ -294,7 +295,7 @@ class QuorumLinks:
         self,
         loop: asyncio.AbstractEventLoop,
         sid: int,
-        addresses: Mapping[int, Address],
+        addresses: Mapping[int, Sequence[Address]],
         inputs: Inputs,
         wake: Callable[[], None],
         complaints: Complaints,
@@ -398,13 +399,10 @@ class QuorumLinks:
         self.by_number[link.number] = link
 
     async def _dial(self, sid: int) -> None:
-        address = self._addresses[sid]
         try:
-            async with asyncio.timeout(DIAL_S):
-                _, link = await self.loop.create_connection(lambda: QuorumLink(self, sid), *address)
-        except (OSError, TimeoutError) as error:
-            where = f"{address[0]}:{address[1]}"
-            self._complaints.say(f"quorum {sid}", f"leader {sid} cannot be reached at {where}: {error or 'no answer'}")
+            link = await dial(self.loop, lambda: QuorumLink(self, sid), self._addresses[sid], DIAL_S)
+        except OSError as error:
+            self._complaints.say(f"quorum {sid}", f"leader {sid} cannot be reached at {error}")
             self.inputs.on_dial_failed(sid)
             self.wake()
             return

@@ -398,9 +398,12 @@ def _bind_all(config: Config, doors: dict[str, list[socket.socket]]) -> None:
     doors[CLIENTS] = bind(config.client_port_address, config.client_port)
     if config.membership is not None:
         seat = config.membership.own()
-        host, keys = "" if config.has_quorum_on_all_ips else seat.host, (f"server.{seat.sid}",) * 2
-        doors[QUORUM] = bind(host, seat.quorum_port, keys)
-        doors[ELECTION] = bind(host, seat.election_port, keys)
+        keys = (f"server.{seat.sid}",) * 2
+        for door, addresses in ((QUORUM, seat.quorum_addresses()), (ELECTION, seat.election_addresses())):
+            places = [("", port) for _, port in addresses] if config.has_quorum_on_all_ips else addresses
+            doors[door] = []
+            for host, port in dict.fromkeys(places):
+                doors[door] += bind(host, port, keys)
 
 
 def _recover(config: Config, disk: FileDisk, times: LoadTimes, screen: Screen) -> Recovered:

@@ -12,10 +12,11 @@ configured. Source: ZooKeeper's QuorumCnxManager; PROTOCOL 4.2.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast, final
 
 from zoopark.errors import Malformed
+from zoopark.host.dialling import dial
 from zoopark.host.strangers import Complaints, Strangers, report, source_of
 from zoopark.jute.quorum import (
     Address,
@@ -27,7 +28,6 @@ from zoopark.jute.quorum import (
 )
 
 DIAL_S: Final = 5.0
-"""cnxTimeout."""
 PATIENCE_S: Final = 10.0
 FIRST_REDIAL_S: Final = 0.1
 LAST_REDIAL_S: Final = 2.0
@@ -90,10 +90,11 @@ class VoteLink(asyncio.Protocol):
 class _Way:
     """The way to one server: the connection, and what is to be said."""
 
-    __slots__ = ("address", "dial", "is_said", "last", "link", "redial", "redial_s")
+    __slots__ = ("addresses", "came", "dial", "is_said", "last", "link", "redial", "redial_s")
 
-    def __init__(self, address: Address) -> None:
-        self.address = address
+    def __init__(self, addresses: Sequence[Address]) -> None:
+        self.addresses = addresses
+        self.came = ""
         self.link: VoteLink | None = None
         self.dial: asyncio.Task[None] | None = None
         self.redial: asyncio.TimerHandle | None = None
@@ -110,13 +111,16 @@ class Votes:
         sid: of this server.
         addresses: where the election ports are, by sid, this server's own included.
         on_notification: told (sid, notification).
+
+    Attributes:
+        dial_s: how long an attempt to reach an address may take (cnxTimeout).
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sid: int,
-        addresses: Mapping[int, Address],
+        addresses: Mapping[int, Sequence[Address]],
         on_notification: Callable[[int, Notification], None],
         complaints: Complaints,
     ) -> None:
@@ -125,8 +129,10 @@ class Votes:
         self.on_notification = on_notification
         self.strangers = Strangers(loop, "election", PATIENCE_S, complaints)
         self._complaints = complaints
-        self._opening = encode_opening(Opening(sid, (addresses[sid],)))
-        self._ways = {other: _Way(address) for other, address in addresses.items() if other != sid}
+        self.dial_s = DIAL_S
+        own = tuple(addresses[sid])
+        self._opening = encode_opening(Opening(sid, own), len(own) > 1)
+        self._ways = {other: _Way(places) for other, places in addresses.items() if other != sid}
         self._is_closed = False
 
     def accept(self) -> asyncio.Protocol:
@@ -166,6 +172,7 @@ class Votes:
             self.refuse(link, f"says it is server {opening.sid}, which is not configured")
             return False
         self.strangers.settle(link.transport)
+        self._compare(link, opening, way)
         if opening.sid < self.sid:
             link.transport.abort()
             self._dial_back(opening.sid, way)
@@ -201,15 +208,19 @@ class Votes:
             if way.link is not None and way.link.transport is not None:
                 way.link.transport.abort()
 
+    def _compare(self, link: VoteLink, opening: Opening, way: _Way) -> None:
+        """Say so if the one who came before with this id was elsewhere, or said that it listens elsewhere."""
+        assert link.transport is not None
+        places = [source_of(link.transport), *(f"{host}:{port}" for host, port in opening.addresses)]
+        came, way.came = way.came, ", at ".join(places)
+        if came not in ("", way.came):
+            text = f"server {opening.sid} came from {came}, and comes from {way.came}: two servers with one myid?"
+            self._complaints.say(f"server {opening.sid}", text)
+
     def _take(self, link: VoteLink, way: _Way) -> None:
         """This connection is the one with its server from now on."""
         old, way.link = way.link, link
         if old is not None and old.transport is not None:
-            assert link.transport is not None
-            sources = source_of(old.transport), source_of(link.transport)
-            if sources[0] != sources[1]:
-                text = f"server {link.sid} connects from {sources[1]} and from {sources[0]}: two servers with one myid?"
-                self._complaints.say(f"server {link.sid}", text)
             old.transport.abort()
         way.redial_s = FIRST_REDIAL_S
         way.is_said = not way.last
@@ -235,12 +246,10 @@ class Votes:
 
     async def _dial_now(self, sid: int, way: _Way) -> None:
         try:
-            async with asyncio.timeout(DIAL_S):
-                _, link = await self.loop.create_connection(lambda: VoteLink(self, sid), *way.address)
-        except (OSError, TimeoutError) as error:
+            link = await dial(self.loop, lambda: VoteLink(self, sid), way.addresses, self.dial_s)
+        except OSError as error:
             way.dial = None
-            where = f"{way.address[0]}:{way.address[1]}"
-            self._complaints.say(f"dial {sid}", f"server {sid} cannot be reached at {where}: {error or 'no answer'}")
+            self._complaints.say(f"dial {sid}", f"server {sid} cannot be reached at {error}")
             if not way.is_said:
                 self._redial_later(sid, way)
             return

@@ -12,6 +12,7 @@ Must never read a file, resolve a name or look at a clock.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Final, final
 
@@ -19,7 +20,7 @@ from zoopark.errors import ConfigError
 from zoopark.record import Record
 from zoopark.server.membership import UNKNOWN, Line, Membership, Seat, read_membership, read_seat
 from zoopark.server.otherkeys import WITHOUT_EFFECT, asks_for_nothing, is_later, is_later_in_file
-from zoopark.server.properties import TRIMMED, parse_properties
+from zoopark.server.properties import TRIMMED, Entry, parse_properties
 from zoopark.server.settings import FILE, JVM, SETTINGS, Setting, Value, Whole
 
 # The embedded default lacks only a dataDir.
@@ -29,6 +30,7 @@ _PREFIX: Final = "zookeeper."
 _COMMAND_LINE: Final = "-D "
 _ENSEMBLE_PROVIDER: Final = "EnsembleAuthenticationProvider"
 _SCHEMES: Final = ("ip", "digest", "ensemble")  # what enforce.auth.schemes may name until there are others
+_DYNAMIC: Final = "dynamicConfigFile"
 _OF_MEMBERSHIP: Final = ("server.", "group", "weight")
 _BY_KEY: Final = {setting.key: setting for setting in SETTINGS}
 
@@ -74,6 +76,9 @@ class Config(Record):
     peer_type: str  # "participant" or "observer"; the server lines decide
     may_leader_serve: bool  # clients, while this member leads
     has_quorum_on_all_ips: bool  # the quorum and election ports are open on every interface
+    has_multi_address: bool  # a server may have several addresses
+    cnx_timeout_ms: int  # for one attempt to reach an election port
+    snapshot_size_factor: float  # how much log a learner is sent, in sizes of a snapshot; below 0 = none
     # Where data lies.
     data_dir: str  # snapshots and epochs are in its version-2
     data_log_dir: str  # logs are in its version-2
@@ -172,8 +177,17 @@ class _Given(Record):
         return ConfigError(f"{self.place}{self.spelling}={self.text}: {allowed} is allowed")
 
 
+def dynamic_file(text: str, source_name: str) -> str | None:
+    """The file that this zoo.cfg leaves its server lines to (dynamicConfigFile), None if it has them itself.
+
+    Raises ConfigError.
+    """
+    found = [entry.value.strip(TRIMMED) for entry in parse_properties(text, source_name) if _is_dynamic(entry)]
+    return found[-1] if found else None
+
+
 def load_config(
-    text: str, *, source_name: str, overrides: Mapping[str, str], sid: int = UNKNOWN
+    text: str, *, source_name: str, overrides: Mapping[str, str], sid: int = UNKNOWN, dynamic_text: str = ""
 ) -> tuple[Config, list[str]]:
     """The configuration that a zoo.cfg and a command line make together.
 
@@ -183,6 +197,7 @@ def load_config(
         overrides: JVM properties of the command line, by their full names: `zookeeper.snapCount`.
         sid: which server of the ensemble this is. A member's configuration that was made without one is good for
             nothing but to find out that an ensemble is asked for, and where its myid lies.
+        dynamic_text: what `dynamic_file` holds, decoded as `text` is.
 
     Returns:
         The configuration, and warnings of one line each, fit for a user.
@@ -190,11 +205,10 @@ def load_config(
     Raises:
         ConfigError: a value that is not allowed, a key that is missing, keys that contradict each other.
     """
-    in_file = {
-        key: _Given(f"{source_name}:{entry.line}: ", key, entry.value.strip(TRIMMED))
-        for entry in parse_properties(text, source_name)
-        for key in [entry.key.strip(TRIMMED)]
-    }
+    in_file = _parse(text, source_name)
+    dynamic = in_file.get(_DYNAMIC)
+    if dynamic is not None:
+        in_file |= _parse_dynamic(dynamic_text, dynamic, in_file)
     return _build(in_file, overrides, source_name, sid)
 
 
@@ -213,6 +227,30 @@ def default_config(data_dir: str, keys: Mapping[str, str] | None = None) -> Conf
     return config
 
 
+def _is_dynamic(entry: Entry) -> bool:
+    return entry.key.strip(TRIMMED) == _DYNAMIC
+
+
+def _parse(text: str, source_name: str) -> dict[str, _Given]:
+    return {
+        key: _Given(f"{source_name}:{entry.line}: ", key, entry.value.strip(TRIMMED))
+        for entry in parse_properties(text, source_name)
+        for key in [entry.key.strip(TRIMMED)]
+    }
+
+
+def _parse_dynamic(text: str, dynamic: _Given, in_file: dict[str, _Given]) -> dict[str, _Given]:
+    """The lines of a file that has nothing but servers, groups and weights; then none of them is in zoo.cfg."""
+    for key, given in in_file.items():
+        if key.startswith(_OF_MEMBERSHIP):
+            raise ConfigError(f"{given.place}{key}={given.text}: this line belongs into {dynamic.text}: {_DYNAMIC}")
+    found = _parse(text, dynamic.text)
+    for key, given in found.items():
+        if not key.startswith(_OF_MEMBERSHIP):
+            raise ConfigError(f"{given.place}{key}={given.text}: only server.N, group.N and weight.N are allowed here")
+    return found
+
+
 def _build(
     in_file: dict[str, _Given], overrides: Mapping[str, str], source_name: str, sid: int
 ) -> tuple[Config, list[str]]:
@@ -228,6 +266,8 @@ def _build(
     _derive_client_address(values, in_file, source_name, membership)
     _derive_defaults(values, in_file, source_name)
     _derive_limits(values, source_name, membership)
+    if not values["has_multi_address"]:
+        _refuse_more_addresses(in_file, membership)
     if membership is not None and sid != UNKNOWN:
         warnings.extend(_contradictions(values, membership.own()))
     _check_schemes(values, in_file, properties)
@@ -241,7 +281,7 @@ def _build(
 
 def _is_of_reader(key: str) -> bool:
     setting = _BY_KEY.get(key)
-    return key == "dynamicConfigFile" or is_later_in_file(key) or (setting is not None and setting.where == FILE)
+    return key == _DYNAMIC or is_later_in_file(key) or (setting is not None and setting.where == FILE)
 
 
 def _property_name(key: str) -> str:
@@ -275,13 +315,11 @@ def _is_below(text: str, floor: int) -> bool:
 
 
 def _read_membership(in_file: dict[str, _Given], sid: int) -> Membership | None:
-    dynamic = in_file.get("dynamicConfigFile")
-    if dynamic is not None:
-        raise ConfigError(
-            f"{dynamic.place}dynamicConfigFile={dynamic.text}: reconfiguration is not there yet;"
-            " write the server lines into this file"
-        )
-    return read_membership(_membership_lines(in_file), sid)
+    """As in ZooKeeper, the version of a dynamic file is the last part of its name, if that is a hexadecimal number."""
+    dynamic = in_file.get(_DYNAMIC)
+    suffix = dynamic.text.rpartition(".")[2] if dynamic is not None else ""
+    version = int(suffix, 16) if re.fullmatch("[0-9a-fA-F]{1,15}", suffix) else 0
+    return read_membership(_membership_lines(in_file), sid, version)
 
 
 def _membership_lines(in_file: dict[str, _Given]) -> list[Line]:
@@ -324,6 +362,14 @@ def _derive_limits(values: dict[str, Value | None], source_name: str, membership
         if values[field] is None and membership is not None:
             raise ConfigError(f"{source_name}: {key} is missing: an ensemble needs it, in ticks")
         values[field] = values[field] or 1
+
+
+def _refuse_more_addresses(in_file: dict[str, _Given], membership: Membership | None) -> None:
+    """As ZooKeeper does: servers before 3.6 could not be told of them."""
+    for sid, seat in (membership.seats if membership is not None else {}).items():
+        if len(seat.places) > 1:
+            given = in_file[f"server.{sid}"]
+            raise ConfigError(f"{given.place}{given.spelling}={given.text}: needs multiAddress.enabled=true")
 
 
 def _contradictions(values: dict[str, Value | None], seat: Seat) -> list[str]:

@@ -1,6 +1,6 @@
 """Who is in an ensemble: the lines server.N, group.N and weight.N of zoo.cfg, to one record.
 
-    server.N = host:quorum port:election port[:participant|:observer][;[address:]client port]
+    server.N = host:quorum port:election port[|host:port:port…][:participant|:observer][;[address:]client port]
     group.N  = sid:sid:…        disjoint groups of participants; then quorums are counted by group and weight
     weight.N = whole number     of server N, 1 if nobody says
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias, final
 
 from zoopark.errors import ConfigError
+from zoopark.jute.quorum import Address
 from zoopark.record import Record
 from zoopark.zab.quorum import Hierarchical, Majority, Verifier
 
@@ -22,19 +23,21 @@ UNKNOWN: Final = -1
 MAX_SID: Final = 255
 """Session ids carry the sid in their highest byte."""
 MAX_WEIGHT: Final = 1_000_000
-CONFIG_VERSION: Final = 0
 
 _PORT: Final = "[0-9]{1,5}"
 _HOST: Final = r"\[[^\]|]+\]|[^\[\]:;|]+"
+_PLACE: Final = rf"(?:{_HOST}):{_PORT}:{_PORT}"
 _SERVER: Final = re.compile(
-    rf"(?P<host>{_HOST}):(?P<quorum>{_PORT}):(?P<election>{_PORT})(?::(?P<role>participant|observer))?"
+    rf"(?P<places>{_PLACE}(?:\|{_PLACE})*)(?::(?P<role>participant|observer))?"
     rf"(?:;(?:(?P<address>{_HOST}|):)?(?P<client>{_PORT}))?",
     re.IGNORECASE,
 )
-_ALLOWED: Final = "host:port:port[:participant|:observer][;[address:]port]"
+_ALLOWED: Final = "host:port:port[|host:port:port…][:participant|:observer][;[address:]port]"
 
 Line: TypeAlias = tuple[str, str, str]
 """"zoo.cfg:12: ", the key, the value."""
+Place: TypeAlias = tuple[str, int, int]
+"""A name or an IP address without brackets, where a leader is dialled, and where votes are told."""
 
 
 @final
@@ -43,28 +46,35 @@ class Seat(Record):
 
     Args:
         sid: its server id.
-        host: a name or an IP address, without brackets.
-        quorum_port: where a leader is dialled; `election_port` where votes are told.
+        places: where it can be reached, at least one; they are tried in this order.
         is_observer: whether it only learns.
         client_address: where its clients come in, "" for every interface; `client_port` 0 if the line does not say.
     """
 
-    __slots__ = ("client_address", "client_port", "election_port", "host", "is_observer", "quorum_port", "sid")
+    __slots__ = ("client_address", "client_port", "is_observer", "places", "sid")
 
     def __init__(
-        self, sid: int, host: str, ports: tuple[int, int], is_observer: bool = False, client: tuple[str, int] = ("", 0)
+        self, sid: int, places: tuple[Place, ...], is_observer: bool = False, client: tuple[str, int] = ("", 0)
     ) -> None:
         self.sid = sid
-        self.host = host
-        self.quorum_port, self.election_port = ports
+        self.places = places
         self.is_observer = is_observer
         self.client_address, self.client_port = client
+
+    def quorum_addresses(self) -> list[Address]:
+        """Where a leader is dialled."""
+        return [(host, port) for host, port, _ in self.places]
+
+    def election_addresses(self) -> list[Address]:
+        """Where votes are told."""
+        return [(host, port) for host, _, port in self.places]
 
     def text(self) -> str:
         """The line as servers tell it each other."""
         role = "observer" if self.is_observer else "participant"
         client = f";{_bracketed(self.client_address or '0.0.0.0')}:{self.client_port}" if self.client_port else ""
-        return f"server.{self.sid}={_bracketed(self.host)}:{self.quorum_port}:{self.election_port}:{role}{client}"
+        places = "|".join(f"{_bracketed(host)}:{quorum}:{election}" for host, quorum, election in sorted(self.places))
+        return f"server.{self.sid}={places}:{role}{client}"
 
 
 @final
@@ -76,15 +86,19 @@ class Membership(Record):
         seats: all servers by sid.
         verifier: who votes, and what is a quorum.
         extra: the lines group.N and weight.N, as servers tell them each other.
+        version: of this configuration.
     """
 
-    __slots__ = ("extra", "seats", "sid", "verifier")
+    __slots__ = ("extra", "seats", "sid", "verifier", "version")
 
-    def __init__(self, sid: int, seats: Mapping[int, Seat], verifier: Verifier, extra: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, sid: int, seats: Mapping[int, Seat], verifier: Verifier, extra: tuple[str, ...] = (), version: int = 0
+    ) -> None:
         self.sid = sid
         self.seats = dict(seats)
         self.verifier = verifier
         self.extra = extra
+        self.version = version
 
     def own(self) -> Seat:
         """This server's own line."""
@@ -93,15 +107,16 @@ class Membership(Record):
     def text(self) -> bytes:
         """The configuration as servers tell it each other."""
         lines = [self.seats[sid].text() for sid in sorted(self.seats)]
-        return "\n".join([*lines, *self.extra, f"version={CONFIG_VERSION:x}"]).encode()
+        return "\n".join([*lines, *self.extra, f"version={self.version:x}"]).encode()
 
 
-def read_membership(lines: list[Line], sid: int) -> Membership | None:
+def read_membership(lines: list[Line], sid: int, version: int = 0) -> Membership | None:
     """The ensemble that these lines make; None if there is one participant or no line at all.
 
     Args:
         lines: those with server.N, group.N or weight.N, in file order.
         sid: this server's, or UNKNOWN.
+        version: of these lines.
 
     Raises ConfigError for a line that cannot be used, and for a sid that none of them names.
     """
@@ -116,7 +131,7 @@ def read_membership(lines: list[Line], sid: int) -> Membership | None:
         place, key, _ = next(line for line in lines if line[1].startswith("server."))
         raise ConfigError(f"{place}{key}: myid is {sid}, and there is no line server.{sid}")
     verifier, extra = _verifier(lines, voters)
-    return Membership(sid, seats, verifier, extra)
+    return Membership(sid, seats, verifier, extra, version)
 
 
 def read_myid(text: str, place: str) -> int:
@@ -133,15 +148,19 @@ def read_seat(line: Line) -> Seat:
     number = key.removeprefix("server.")
     if not re.fullmatch("[0-9]{1,18}", number) or int(number) > MAX_SID:
         raise ConfigError(f"{place}{key}={text}: server.N with a whole number N from 0 to {MAX_SID} is allowed")
-    if "|" in text:
-        raise ConfigError(f"{place}{key}={text}: several addresses of a server are not there yet: one is allowed")
     match = _SERVER.fullmatch(text.strip())
-    ports = [int(match[part] or "1") for part in ("quorum", "election", "client")] if match is not None else []
-    if match is None or not all(0 < port < 65536 for port in ports):
+    places = tuple([_place(part) for part in match["places"].split("|")]) if match is not None else ()
+    client_port = int(match["client"] or "0") if match is not None else 0
+    ports = [port for _, quorum, election in places for port in (quorum, election)]
+    if match is None or not all(0 < port < 65536 for port in [*ports, client_port or int(match["client"] is None)]):
         raise ConfigError(f"{place}{key}={text}: {_ALLOWED} is allowed")
     is_observer = (match["role"] or "").lower() == "observer"
-    client = ((match["address"] or "").strip("[]"), ports[2] if match["client"] else 0)
-    return Seat(int(number), match["host"].strip("[]"), (ports[0], ports[1]), is_observer, client)
+    return Seat(int(number), places, is_observer, ((match["address"] or "").strip("[]"), client_port))
+
+
+def _place(text: str) -> Place:
+    host, quorum_port, election_port = text.rsplit(":", 2)
+    return host.strip("[]"), int(quorum_port), int(election_port)
 
 
 def _refuse_observers(lines: list[Line], seats: Mapping[int, Seat]) -> None:

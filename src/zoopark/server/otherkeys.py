@@ -23,7 +23,6 @@ LATER_IN_FILE: Final[dict[str, tuple[str, ...]]] = {
     "sslQuorum": _OFF,
     "portUnification": _OFF,
     "sslQuorumReloadCertFiles": _OFF,
-    "multiAddress.enabled": _OFF,
     "multiAddress.reachabilityCheckTimeoutMs": _NEVER,
     "multiAddress.reachabilityCheckEnabled": _NEVER,
     "oraclePath": (),
@@ -49,7 +48,6 @@ LATER_PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
     "audit.enable": _OFF,
     "client.certReload": _OFF,
     "client.portUnification": _OFF,
-    "cnxTimeout": _ANY,
     "commitLogCount": _ANY,
     "electionPortBindRetry": _NEVER,
     "fips-mode": _NEVER,
@@ -58,7 +56,6 @@ LATER_PROPERTIES: Final[dict[str, tuple[str, ...]]] = {
     "letAnySaslUserDoX": (),
     "quorumCnxnTimeoutMs": _ANY,
     "requireKerberosConfig": _OFF,
-    "snapshotSizeFactor": _ANY,
     "superUser": (),
     "tcpKeepAlive": _ANY,
 }

@@ -49,17 +49,23 @@ class Whole(Record):
 
 @final
 class Fraction(Record):
-    """A decimal number from 0 to 1."""
+    """A decimal number, `low` … `high`; `note` says what special values mean."""
 
-    __slots__ = ()
+    __slots__ = ("high", "low", "note")
+
+    def __init__(self, low: int = 0, high: int = 1, note: str = "") -> None:
+        self.low = low
+        self.high = high
+        self.note = note
 
     def read(self, text: str) -> float:
-        if not re.fullmatch(r"[0-9]{0,20}\.?[0-9]{1,20}", text) or float(text) > 1:
+        if not re.fullmatch(r"-?[0-9]{0,20}\.?[0-9]{1,20}", text) or not self.low <= float(text) <= self.high:
             raise ValueError
         return float(text)
 
     def allowed(self) -> str:
-        return "a number from 0 to 1"
+        note = f" ({self.note})" if self.note else ""
+        return f"a number from {self.low} to {self.high}{note}"
 
 
 @final
@@ -211,6 +217,7 @@ _DIGEST_ALG: Final = Choice(
 )
 _SESSION_MS: Final = Whole("milliseconds", -1, note="-1 = the default")
 _SNAP_KB: Final = Whole("KiB", -LONG_MAX, LONG_MAX, "0 or less = no limit")
+_FACTOR: Final = Fraction(-1000, 1000, "less than 0 = no log, only snapshots; more than 1 = 0.33")
 _LARGE: Final = Whole("bytes", -1, note="-1 or 0 = no request is large")
 
 SETTINGS: Final = (
@@ -239,6 +246,9 @@ SETTINGS: Final = (
     Setting(FILE, "peer_type", "peerType", _PEER_TYPE, "participant"),
     Setting(PROPERTY, "may_leader_serve", "leaderServes", Truth("yes", "no"), True),
     Setting(FILE, "has_quorum_on_all_ips", "quorumListenOnAllIPs", _TRUTH, False),
+    Setting(PROPERTY, "has_multi_address", "multiAddress.enabled", _TRUTH, False),
+    Setting(PROPERTY, "cnx_timeout_ms", "cnxTimeout", _MS1, 5000),
+    Setting(PROPERTY, "snapshot_size_factor", "snapshotSizeFactor", _FACTOR, 0.33),
     # Where data lies.
     Setting(FILE, "data_dir", "dataDir", Text("a directory"), None),
     Setting(FILE, "data_log_dir", "dataLogDir", Text("a directory"), None),

@@ -235,12 +235,13 @@ class Words:
         if membership is None:
             return ""
         own = membership.own()
+        _, quorum_port, election_port = own.places[0]
         return (
             f"initLimit={config.init_limit}\n"
             f"syncLimit={config.sync_limit}\n"
             "electionAlg=3\n"
-            f"electionPort={own.election_port}\n"
-            f"quorumPort={own.quorum_port}\n"
+            f"electionPort={election_port}\n"
+            f"quorumPort={quorum_port}\n"
             f"peerType={int(own.is_observer)}\n"
             f"membership: \n{membership.text().decode()}"
         )
