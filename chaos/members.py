@@ -27,7 +27,7 @@ DISK_BYTES: Final = 48 << 20
 BALLAST: Final = "ballast"
 STOP_S: Final = 20.0
 SCRIBE_S: Final = 1.0
-MAX_RSS_KB: Final = 200 << 10
+MAX_RSS_KB: Final = 120 << 10
 KEYS: Final = {
     "tickTime": "500",
     "initLimit": "10",
@@ -185,15 +185,16 @@ class Member:
         """Let every write of its process to a file fail from now on, with EFBIG."""
         if self.is_running() and self.process is not None:
             self.is_sick = self._was_sick = True
-            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+            _, most = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, most))
 
     def heal_disk(self) -> None:
         """Make room, let writes succeed."""
         self.is_sick = False
         (self.data / BALLAST).unlink(missing_ok=True)
         if self.is_running() and self.process is not None:
-            limits = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, limits)
+            _, most = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (most, most))
 
     def lose_disk(self) -> None:
         """Forget everything but who it is. It must be down."""

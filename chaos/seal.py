@@ -15,10 +15,9 @@ SEALED: Final = "ZOOPARK_CHAOS_SEALED"
 """Set in the environment of a run that is sealed off."""
 _SEAL: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_ROOT: Final = ("--user", "--map-root-user")
-_PLACES: Final = Path("/run/netns")
-_TRIAL: Final = (
-    f"mkdir -p {_PLACES} && mount -t tmpfs none {_PLACES} && ip netns add trial && ip link add trial type bridge"
-)
+_STATE: Final = Path("/run")
+"""Where `ip` keeps the names of networks; users may not write there, but mount something over it."""
+_TRIAL: Final = f"mount -t tmpfs none {_STATE} && ip netns add trial && ip link add trial type bridge"
 
 
 def is_sealed() -> bool:
@@ -43,8 +42,8 @@ def seal(arguments: list[str]) -> None:
 
 
 def settle_in() -> None:
-    """The first thing to do in a sealed process: a directory for the names of networks that is not the machine's."""
-    mount("none", _PLACES, "mode=755")
+    """The first thing to do in a sealed process: names of networks are not to be the machine's."""
+    mount("none", _STATE, "mode=755")
 
 
 def mount(name: str, path: Path, options: str) -> None:
