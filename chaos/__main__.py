@@ -13,7 +13,7 @@ from typing import Final
 from chaos.run import QUIET_S, Round
 from chaos.seal import is_sealed, seal, settle_in
 from chaos.verdict import judge
-from zoopark.sim.checkers import Violation
+from zoopark.sim.scenario import BROKEN
 
 ROUND_S: Final = 150.0
 """Shorter rounds are judged sooner; longer ones have longer histories."""
@@ -62,10 +62,10 @@ def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) 
     began_s = time.monotonic()
     try:
         asyncio.run(one.go())
-    except Violation as violation:
+    except BROKEN as error:
         for line in lines[-20:]:
             _say(line)
-        _say(f"seed {seed}: {violation}")
+        _say(f"seed {seed}: {type(error).__name__}: {error}")
         _say(f"kept: {_keep(one, home)}")
         return False
     rss_mb = max(member.max_rss_kb for member in one.ensemble.members.values()) >> 10
@@ -106,8 +106,8 @@ def _judge(home: Path) -> int:
     """Judge a kept run again."""
     try:
         verdict = judge(home)
-    except Violation as violation:
-        _say(str(violation))
+    except BROKEN as error:
+        _say(f"{type(error).__name__}: {error}")
         return 1
     for name, count in verdict.counts.items():
         _say(f"{count:>9,}  {name}")

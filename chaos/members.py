@@ -18,11 +18,13 @@ import sys
 from pathlib import Path
 from typing import Final, final
 
+import zoopark as package
 from chaos.exits import check_said, explain
 from chaos.seal import mount
 from zoopark.sim.checkers import Violation
 
-CLIENT_PORT: Final = 2181
+SOURCE: Final = Path(package.__file__).resolve().parents[1]
+"""Members run the zoopark that this process has imported, from its sources or compiled."""
 DISK_BYTES: Final = 48 << 20
 BALLAST: Final = "ballast"
 STOP_S: Final = 20.0
@@ -125,7 +127,6 @@ class Member:
         self.life += 1
         self.is_paused, self._was_sick = False, self.is_sick
         self._was_killed = self._was_stopped = False
-        source = Path(__file__).parents[1] / "src"
         with self.log(self.life).open("wb") as log:
             # What it says goes through a pipe: a limit on its files must not silence it.
             scribe = self._scribe = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
@@ -136,7 +137,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                env={**os.environ, "PYTHONPATH": str(source)},
+                env={**os.environ, "PYTHONPATH": str(SOURCE)},
             )
 
     def kill(self) -> None:

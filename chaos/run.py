@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Final, final
+from typing import Any, Final, final
 
 from chaos.clients import Clients
 from chaos.ensemble import Ensemble
@@ -62,6 +62,7 @@ class Round:
         self._well: frozenset[int] = frozenset()
         self._well_since_s = 0.0
         self._stalled_s = 0.0
+        self._broken: BaseException | None = None
 
     async def go(self) -> Verdict:
         """Let it happen and judge it. Raises Violation. No process outlives this."""
@@ -74,6 +75,7 @@ class Round:
             self.history.close()
 
     async def _go(self) -> Verdict:
+        asyncio.get_running_loop().set_exception_handler(self._on_broken)
         self.ensemble.start()
         await self._until(self.ensemble.is_settled, START_S, "not everybody serves after the start")
         self.clients.start()
@@ -89,6 +91,7 @@ class Round:
         rows = {seat.sid: await rows_of(seat) for seat in self.ensemble.seats}
         check_rows(rows)
         self.history.tell(RUN, HELD, tuple(held))
+        self._look()
         self._end()
         verdict = judge(self.home)
         check_against(verdict.truth, rows[1])
@@ -104,11 +107,20 @@ class Round:
             while (now_s := time.monotonic()) < until_s:
                 if now_s > calm_until_s:
                     self.fate.step(now_s)
-                self.ensemble.look()
+                self._look()
                 self._check_progress(now_s)
                 await asyncio.sleep(STEP_S)
         finally:
             survey.cancel()
+
+    def _look(self) -> None:
+        """Raises what went wrong in a process, or in a client that was told something impossible."""
+        if self._broken is not None:
+            raise self._broken
+        self.ensemble.look()
+
+    def _on_broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._broken = self._broken or context.get("exception") or Violation(f"client: {context.get('message')}")
 
     def _check_progress(self, now_s: float) -> None:
         """While a majority is well and connected, writes are answered."""
@@ -131,7 +143,7 @@ class Round:
 
     async def _watch(self, until_s: float) -> None:
         while time.monotonic() < until_s:
-            self.ensemble.look()
+            self._look()
             await asyncio.sleep(STEP_S)
 
     async def _until(self, is_right: Callable[[], bool], wait_s: float, otherwise: str) -> None:
@@ -140,7 +152,7 @@ class Round:
         while not is_right():
             if time.monotonic() > until_s:
                 raise Violation(f"liveness: {otherwise}, in {wait_s:.0f} s: {self.ensemble.standings}")
-            self.ensemble.look()
+            self._look()
             await asyncio.sleep(STEP_S)
             await self.ensemble.survey()
 
