@@ -56,11 +56,11 @@ class Output:
 class Started:
     """One `zoopark ensemble` in a process group of its own. `end` must follow."""
 
-    def __init__(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, environment: dict[str, str]) -> None:
         parent = os.getpid()
         self.process = subprocess.Popen(
             zoopark_command("ensemble", *arguments),
-            env={**ENVIRONMENT, **(environment or {})},
+            env={**ENVIRONMENT, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,

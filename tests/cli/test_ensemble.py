@@ -17,12 +17,12 @@ Start = Callable[..., Started]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts ensembles; none of them outlives the test."""
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts ensembles; none of them outlives the test, nor do their temporary directories."""
     made: list[Started] = []
 
     def begin(*arguments: str, environment: dict[str, str] | None = None) -> Started:
-        made.append(Started(*arguments, environment=environment))
+        made.append(Started(*arguments, environment={"TMPDIR": str(tmp_path), **(environment or {})}))
         return made[-1]
 
     yield begin
