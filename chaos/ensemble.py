@@ -73,9 +73,9 @@ class Ensemble:
             member.start()
 
     def leader(self) -> Member | None:
-        """Who said last that it leads."""
-        leading = [sid for sid, (mode, _) in self.standings.items() if mode == "leader"]
-        return self.members[leading[0]] if leading else None
+        """Who said last that it leads; if two did, the one that has more."""
+        leading = [(zxid, sid) for sid, (mode, zxid) in self.standings.items() if mode == "leader"]
+        return self.members[max(leading)[1]] if leading else None
 
     def is_settled(self) -> bool:
         """Whether every member serves and all of them are at one zxid."""
