@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,10 +16,10 @@ def _reached(ports: list[int], patience_s: float = 10.0) -> int:
     """The port that was connected to."""
 
     async def run() -> int:
-        loop, made = asyncio.get_running_loop(), asyncio.Protocol
+        loop = asyncio.get_running_loop()
         transports: list[asyncio.BaseTransport] = []
 
-        class Noted(made):
+        class Noted(asyncio.Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 transports.append(transport)
 
@@ -31,7 +32,7 @@ def _reached(ports: list[int], patience_s: float = 10.0) -> int:
 
 
 @pytest.fixture
-def open_ports() -> list[int]:
+def open_ports() -> Iterator[list[int]]:
     """Two that take connections."""
     listeners = [socket.create_server((HOST, 0)) for _ in range(2)]
     yield [listener.getsockname()[1] for listener in listeners]

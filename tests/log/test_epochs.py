@@ -3,7 +3,7 @@
 import pytest
 
 from zoopark.errors import StorageError
-from zoopark.log.epochs import Epochs
+from zoopark.log.epochs import MAX_EPOCH, Epochs
 from zoopark.sim.disk import SimDisk
 from zoopark.zxid import make_zxid
 
@@ -35,6 +35,9 @@ def content(disk: SimDisk) -> dict[str, bytes]:
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "3"}, 3, 3, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "3"}, 2, 2, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": ""}, 2, 2, 4),
+        # As in ZooKeeper.
+        ({"currentEpoch": "2\n7\n", "acceptedEpoch": "+2"}, 2, 2, 2),
+        ({"currentEpoch": "2", "acceptedEpoch": str(MAX_EPOCH)}, 2, 2, MAX_EPOCH),
         # Its history was durable, its epoch not yet (ZOOKEEPER-4643).
         ({"currentEpoch": "2", "acceptedEpoch": "4"}, 3, 2, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "4"}, 3, 2, 4),
@@ -62,17 +65,23 @@ def test_missing_files_are_written_in_decimal_without_a_newline() -> None:
     [
         ({"currentEpoch": "2", "acceptedEpoch": "2"}, 3, ["/data/acceptedEpoch", "holds 2", "epoch 3", "0x300000007"]),
         ({"currentEpoch": "4", "acceptedEpoch": "3"}, 1, ["/data/acceptedEpoch", "holds 3", "epoch 4"]),
-        ({"currentEpoch": "4"}, 1, ["/data/acceptedEpoch", "holds 1", "epoch 4"]),
+        ({"currentEpoch": "4"}, 1, ["/data/acceptedEpoch", "no such file", "holds 4", "epoch 1"]),
         ({"currentEpoch": "four", "acceptedEpoch": "4"}, 1, ["/data/currentEpoch", "four", "decimal"]),
         ({"currentEpoch": "", "acceptedEpoch": "4"}, 1, ["/data/currentEpoch", "decimal"]),
         ({"currentEpoch": "1", "acceptedEpoch": "-4"}, 1, ["/data/acceptedEpoch", "-4", "decimal"]),
+        ({"currentEpoch": "1", "acceptedEpoch": ""}, 1, ["/data/acceptedEpoch", "holds ''", "greatest acceptedEpoch"]),
+        ({"currentEpoch": "x", "acceptedEpoch": "1"}, 1, ["/data/currentEpoch", "holds 'x'", "delete it"]),
+        ({"currentEpoch": "1", "acceptedEpoch": str(MAX_EPOCH + 1)}, 1, ["/data/acceptedEpoch", "up to 2147483647"]),
+        ({"currentEpoch": "\x00\x00", "acceptedEpoch": "1"}, 1, ["/data/currentEpoch", "\\x00", "decimal"]),
         ({"currentEpoch": "9" * 40, "acceptedEpoch": "1"}, 1, ["/data/currentEpoch", "decimal"]),
     ],
 )
 def test_what_cannot_be_is_refused(files: dict[str, str], zxid_epoch: int, words: list[str]) -> None:
     """One line that names the file, what is wrong and how to mend it."""
+    disk = disk_with(**files)
     with pytest.raises(StorageError) as caught:
-        Epochs(disk_with(**files), D).load(make_zxid(zxid_epoch, 7))
+        Epochs(disk, D).load(make_zxid(zxid_epoch, 7))
+    assert content(disk) == {name: text.encode()[:100] for name, text in files.items()}
     text = str(caught.value)
     assert "\n" not in text and "estore" in text
     for word in words:

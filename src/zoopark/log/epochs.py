@@ -5,8 +5,9 @@ written before the value in memory changes (ZOOKEEPER-2307, 1653), and at start
 
     epoch of the last zxid <= acceptedEpoch    and    currentEpoch <= acceptedEpoch
 
-must hold. The last zxid may be of a later epoch than currentEpoch: on NEWLEADER a learner makes the history durable
-before it writes the epoch (ZOOKEEPER-4643), and may die in between. ZooKeeper refuses to start then.
+must hold. Of a file only the first line counts, as in ZooKeeper. The last zxid may be of a later epoch than
+currentEpoch: on NEWLEADER a learner makes the history durable before it writes the epoch (ZOOKEEPER-4643), and may die
+in between. ZooKeeper refuses to start then.
 """
 
 from typing import Final, final
@@ -18,8 +19,14 @@ from zoopark.zxid import epoch_of
 CURRENT_EPOCH: Final = "currentEpoch"
 ACCEPTED_EPOCH: Final = "acceptedEpoch"
 TEMPORARY_SUFFIX: Final = ".tmp"
-MAX_EPOCH: Final = (1 << 63) - 1
+MAX_EPOCH: Final = (1 << 31) - 1
+"""The highest half of a zxid is signed."""
 MAX_FILE_BYTES: Final = 64
+MENDING: Final = {
+    CURRENT_EPOCH: "delete it: it is written anew from the last zxid",
+    ACCEPTED_EPOCH: f"write the greatest {ACCEPTED_EPOCH} of all members into it",
+}
+"""A current epoch that is too small loses elections; an accepted one that is too small breaks a promise."""
 
 
 @final
@@ -56,7 +63,7 @@ class Epochs:
         if current < zxid_epoch and self._read_if_there(CURRENT_EPOCH + TEMPORARY_SUFFIX) == zxid_epoch:
             current = zxid_epoch
             self._write(CURRENT_EPOCH, current)
-        accepted = self._read_or_write(ACCEPTED_EPOCH, zxid_epoch)
+        accepted = self._accepted(zxid_epoch, current)
         if accepted < zxid_epoch:
             raise StorageError(
                 f"{self._directory}/{ACCEPTED_EPOCH}: holds {accepted}, older than epoch {zxid_epoch} of the last zxid "
@@ -84,6 +91,16 @@ class Epochs:
         self._write(ACCEPTED_EPOCH, epoch)
         self.accepted = epoch
 
+    def _accepted(self, zxid_epoch: int, current: int) -> int:
+        """The accepted epoch; a file that is lost is not written with less than was promised."""
+        if current > zxid_epoch and self._read_if_there(ACCEPTED_EPOCH) is None:
+            raise StorageError(
+                f"{self._directory}/{ACCEPTED_EPOCH}: there is no such file, but {CURRENT_EPOCH} holds {current}, more "
+                f"than the epoch {zxid_epoch} of the last zxid. Restore it from a backup, or write the greatest "
+                f"{ACCEPTED_EPOCH} of all members into it"
+            )
+        return self._read_or_write(ACCEPTED_EPOCH, zxid_epoch)
+
     def _read_or_write(self, name: str, epoch: int) -> int:
         found = self._read_if_there(name)
         if found is None:
@@ -95,15 +112,16 @@ class Epochs:
         path = f"{self._directory}/{name}"
         if name not in self._disk.list(self._directory):
             return None
-        text = self._disk.read(path, 0, MAX_FILE_BYTES).strip()
-        if name.endswith(TEMPORARY_SUFFIX) and not text.isdigit():
+        text = self._disk.read(path, 0, MAX_FILE_BYTES)
+        first = text.partition(b"\n")[0].strip().removeprefix(b"+")
+        if name.endswith(TEMPORARY_SUFFIX) and not first.isdigit():
             return None  # its write was not finished
-        if not text.isdigit() or int(text) > MAX_EPOCH:
+        if not first.isdigit() or int(first) > MAX_EPOCH:
             raise StorageError(
-                f"{path}: holds {text!r}, not an epoch in decimal digits. Restore it from a backup; a deleted file is "
-                f"written anew from the last zxid"
+                f"{path}: holds {text.decode('latin-1')!r}, not an epoch in decimal digits up to {MAX_EPOCH}. "
+                f"Restore it from a backup, or {MENDING[name]}"
             )
-        return int(text)
+        return int(first)
 
     def _write(self, name: str, epoch: int) -> None:
         path = f"{self._directory}/{name}"
