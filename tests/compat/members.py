@@ -84,8 +84,8 @@ class Members:
         return found
 
     def wait(self, *sids: int) -> dict[int, str]:
-        """The modes, once all of these serve."""
-        modes: dict[int, str] = until(self.modes, lambda modes: set(sids) <= set(modes))
+        """The modes, once all of these serve, and somebody leads them."""
+        modes: dict[int, str] = until(self.modes, lambda modes: set(sids) <= set(modes) and "leader" in modes.values())
         return modes
 
     def leader(self) -> int:
@@ -133,6 +133,7 @@ class Members:
         """No process was surprised, no digest of a transaction or snapshot was found wrong, no two trees differ."""
         for sid, server in self.servers.items():
             assert "Traceback" not in server.log, server.log
+            assert "digest after" not in server.log, server.log
             if sid in self.modes():
                 assert mismatches(server) == [], sid
         assert {zxid: noted for zxid, noted in self.digests().items() if len(noted) > 1} == {}
@@ -170,13 +171,14 @@ class Members:
         client = self.client(sid)
         client.sync("/")
         rows: Rows = {}
-        paths = ["/"]
-        while paths:
-            path = paths.pop()
-            names = [name for name in client.get_children(path) if (path, name) != ("/", "zookeeper")]
-            paths += [f"{path.rstrip('/')}/{name}" for name in names]
-            data, stat = client.get(path)
-            rows[path] = (data, *stat)
+        level = ["/"]
+        while level:
+            asked = [(path, client.get_async(path), client.get_children_async(path)) for path in level]
+            level = []
+            for path, data, names in asked:
+                rows[path] = (data.get(timeout=WAIT_S)[0], *data.get()[1])
+                level += [f"{path.rstrip('/')}/{name}" for name in names.get(timeout=WAIT_S)]
+                level = [child for child in level if child != "/zookeeper"]
         client.stop()
         return rows
 
