@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoopark.record import Effect, Now, Record
+from zoopark.record import Effect, Now, Record, earliest
 
 
 class Point(Record):
@@ -43,3 +43,11 @@ def test_a_record_shows_its_fields() -> None:
 def test_a_record_has_no_room_for_more() -> None:
     """Slots: a million of them must stay small, and a misspelt field must fail."""
     assert not hasattr(Now(1, 2), "__dict__")
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "first"), [((), None), ((None, None), None), ((None, 3, 2, None), 2), ((0, 1), 0), ((7,), 7)]
+)
+def test_the_earliest_deadline(deadlines: tuple[int | None, ...], first: int | None) -> None:
+    """None is never, and 0 is a time."""
+    assert earliest(*deadlines) == first

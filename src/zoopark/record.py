@@ -31,6 +31,15 @@ class Effect(Record):
     __slots__: tuple[str, ...] = ()
 
 
+def earliest(*deadlines_ms: int | None) -> int | None:
+    """The soonest of some deadlines; None is never."""
+    first_ms = None
+    for due_ms in deadlines_ms:
+        if due_ms is not None and (first_ms is None or due_ms < first_ms):
+            first_ms = due_ms
+    return first_ms
+
+
 @final
 class Now(Record):
     """The moment of an input.

@@ -42,7 +42,7 @@ class Post:
         inputs.on_link = lambda link: tell(("link", link))
         inputs.on_dialled = lambda sid, link: tell(("dialled", sid, link))
         inputs.on_dial_failed = lambda sid: tell(("dial failed", sid))
-        inputs.on_packet = lambda link, packet: tell(("packet", link, packet.type, packet.zxid))
+        inputs.on_packets = self._on_packets
         inputs.on_link_lost = lambda link: tell(("lost", link))
         inputs.on_snapshot = lambda link, pieces: tell(("snapshot", link, b"".join(pieces)))
         inputs.on_snapshot_lost = lambda: tell(("snapshot lost",))
@@ -53,6 +53,10 @@ class Post:
 
     async def open(self) -> None:
         self.listener = await asyncio.get_running_loop().create_server(self.links.accept, *self.address)
+
+    def _on_packets(self, link: int, packets: list[QuorumPacket]) -> None:
+        for packet in packets:
+            self.heard.put_nowait(("packet", link, packet.type, packet.zxid))
 
     async def hear(self, count: int = 1) -> list[Heard]:
         """The next things that the member is told."""

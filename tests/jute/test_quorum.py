@@ -211,6 +211,13 @@ def test_a_stranger_on_the_quorum_port_is_found_out_at_once(data: bytes) -> None
         PacketReader(max_data_bytes=100).feed(data)
 
 
+def test_identities_that_come_again_are_those_that_come() -> None:
+    """The reader remembers the last ones; others that begin alike are others."""
+    ids = [((b"ip", b"1.2.3.4"),), ((b"ip", b"1.2.3.4"), (b"digest", b"a:b")), None, ((b"ip", b"1.2.3.45"),), ()]
+    packets = [QuorumPacket(quorum.REQUEST, -1, b"x", authinfo) for authinfo in ids for _ in range(2)]
+    assert PacketReader().feed(b"".join(map(encode_packet, packets))) == packets
+
+
 def test_identities_are_limited_together() -> None:
     """A thousand of two megabytes each would fill the memory."""
     one = I32.pack(2000) + bytes(2000)

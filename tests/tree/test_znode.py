@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zoopark.jute.stat import new_stat
 from zoopark.tree.acl import AclTable
-from zoopark.tree.znode import Znode, content_crc, node_digest
+from zoopark.tree.znode import Znode, content_crc, digest_change, node_digest
 
 STAT = new_stat(7, 1000, 0)
 
@@ -18,6 +18,13 @@ def test_the_digest_is_one_checksum_over_all(path: bytes, data: bytes | None) ->
     """CRC-32 of path, data and Stat one behind the other; null data counts nothing."""
     assert node_digest(b"/" + path, data, STAT) == crc32(b"/" + path + (data or b"") + STAT)
     assert content_crc(b"/" + path, data) == crc32(b"/" + path + (data or b""))
+
+
+@given(st.sampled_from([b"/", b"/a"]), st.none() | st.binary(max_size=5), st.none() | st.binary(max_size=5))
+def test_a_change_is_the_difference_of_two_digests(path: bytes, old: bytes | None, new: bytes | None) -> None:
+    changed = new_stat(8, 2000, 0)
+    expected = node_digest(path, new, changed) - node_digest(path, old, STAT)
+    assert digest_change(path, (old, STAT), (new, changed)) == expected
 
 
 def test_the_root_counts_under_the_empty_path() -> None:

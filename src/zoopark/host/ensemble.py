@@ -23,7 +23,7 @@ from zoopark.host.sender import SnapshotSender
 from zoopark.host.storage import explain
 from zoopark.host.strangers import Complaints
 from zoopark.host.votes import Votes
-from zoopark.jute.quorum import FOLLOWING, LEADING, LOOKING
+from zoopark.jute.quorum import FOLLOWING, LEADING, LOOKING, QuorumPacket
 from zoopark.log.epochs import CURRENT_EPOCH, Epochs
 from zoopark.log.txnlog import TxnLog
 from zoopark.record import Effect
@@ -160,11 +160,16 @@ class Agreement:
         inputs.on_link = lambda link: member.on_link(link, now())
         inputs.on_dialled = lambda sid, link: member.on_dialled(sid, link, now())
         inputs.on_dial_failed = lambda sid: member.on_dial_failed(sid, now())
-        inputs.on_packet = lambda link, packet: member.on_packet(link, packet, now())
+        inputs.on_packets = self._on_packets
         inputs.on_link_lost = lambda link: member.on_link_lost(link, now())
         inputs.on_snapshot = lambda link, pieces: member.on_snapshot_received(link, pieces, now())
         inputs.on_snapshot_lost = lambda: member.on_snapshot_lost(now())
         return inputs
+
+    def _on_packets(self, link: int, packets: list[QuorumPacket]) -> None:
+        member, now = self.member, self.server.now()
+        for packet in packets:
+            member.on_packet(link, packet, now)
 
     def _on_notification(self, sid: int, notification: Any) -> None:
         self.member.on_notification(sid, notification, self.server.now())
@@ -173,11 +178,13 @@ class Agreement:
     # ---- inside: the disk
 
     def _append(self, effect: agreed.Append) -> None:
-        """Never waiting for the disk: others are to be heard meanwhile."""
+        """A learner may wait for the disk with a transaction that came alone, which is cheaper than to be woken again.
+        A leader never does: with others' acknowledgements it may commit ahead of its own disk."""
         server = self.server
         if not server.exit_code:
             server.gathering.on_batch(len(effect.entries))
-            server.log_writer.append(effect.entries)
+            is_alone = len(effect.entries) == 1 and self.member.became.state != LEADING
+            server.log_writer.append(effect.entries, is_alone=is_alone)
             server.n_chunks = 0
 
     def _save_epoch(self, effect: agreed.SaveEpoch) -> None:

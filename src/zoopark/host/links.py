@@ -50,7 +50,7 @@ class Inputs:
     Args:
         on_link: a learner has dialled: (link).
         on_dialled: a Dial succeeded: (sid, link); `on_dial_failed` did not: (sid).
-        on_packet: (link, packet); `on_link_lost`: (link).
+        on_packets: (link, packets), in the order they came; `on_link_lost`: (link).
         on_snapshot: all that ReceiveSnapshot asked for has come: (link, pieces); `on_snapshot_lost`: it never will.
     """
 
@@ -59,7 +59,7 @@ class Inputs:
         "on_dialled",
         "on_link",
         "on_link_lost",
-        "on_packet",
+        "on_packets",
         "on_snapshot",
         "on_snapshot_lost",
     )
@@ -67,15 +67,15 @@ class Inputs:
     on_link: Callable[[int], None]
     on_dialled: Callable[[int, int], None]
     on_dial_failed: Callable[[int], None]
-    on_packet: Callable[[int, QuorumPacket], None]
+    on_packets: Callable[[int, list[QuorumPacket]], None]
     on_link_lost: Callable[[int], None]
     on_snapshot: Callable[[int, list[bytes]], None]
     on_snapshot_lost: Callable[[], None]
 
 
 @final
-class QuorumLink(asyncio.Protocol):
-    """One connection.
+class QuorumLink:
+    """One connection; does what asyncio.Protocol asks for without being one, so that it can be compiled.
 
     Attributes:
         number: what the member knows it by; 0 for a stranger, and once it is closed.
@@ -233,12 +233,8 @@ class QuorumLink(asyncio.Protocol):
             return
         if self.sid < 0 and not self.links.introduce(self, packets[0]):
             return
-        links, number = self.links, self.number
-        on_packet = links.inputs.on_packet
-        for packet in packets:
-            if self.number:  # whoever hears of a packet may close the link
-                on_packet(number, packet)
-        links.wake()
+        self.links.inputs.on_packets(self.number, packets)
+        self.links.wake()
         if packets[-1].type == SNAP and self.number:
             self._cutter = StreamCutter()
             self._receive(self._cutter, self._reader.rest())
@@ -315,7 +311,7 @@ class QuorumLinks:
 
     def accept(self) -> asyncio.Protocol:
         """The protocol of somebody who connects."""
-        return QuorumLink(self, -1)
+        return _link_to(self, -1)
 
     def dial(self, sid: int) -> None:
         """Open a link to a server; `on_dialled` or `on_dial_failed` follows."""
@@ -400,12 +396,13 @@ class QuorumLinks:
 
     async def _dial(self, sid: int) -> None:
         try:
-            link = await dial(self.loop, lambda: QuorumLink(self, sid), self._addresses[sid], DIAL_S)
+            protocol = await dial(self.loop, lambda: _link_to(self, sid), self._addresses[sid], DIAL_S)
         except OSError as error:
             self._complaints.say(f"quorum {sid}", f"leader {sid} cannot be reached at {error}")
             self.inputs.on_dial_failed(sid)
             self.wake()
             return
+        link = cast(QuorumLink, protocol)
         assert link.transport is not None
         self._add(link)
         self.inputs.on_dialled(sid, link.number)
@@ -420,3 +417,7 @@ class QuorumLinks:
     def _on_snapshot_lost(self) -> None:
         self.inputs.on_snapshot_lost()
         self.wake()
+
+
+def _link_to(links: QuorumLinks, sid: int) -> asyncio.Protocol:
+    return cast(asyncio.Protocol, QuorumLink(links, sid))

@@ -162,9 +162,11 @@ class Server:
             return
         self._is_turning = True
         carry_out = self.carry_out if self.agreement is None else self.agreement.carry_out
-        while effects := self.member.take():
-            for effect in effects:
+        has_effects = True
+        while has_effects:
+            for effect in self.member.take():
                 carry_out(effect)
+            has_effects = self.member.has_effects()
         self._is_turning = False
         if self.agreement is not None:
             self.agreement.look_at_role()
@@ -318,9 +320,9 @@ class Server:
                 _log.info("purged %s", path)
 
     def _arm(self) -> None:
-        """Set the one timer to the member's deadline."""
+        """Set the one timer to the member's deadline; one that comes too early is set anew when it comes."""
         due_ms = self.member.deadline()
-        if due_ms == self._timer_ms:
+        if due_ms == self._timer_ms or (due_ms is not None and 0 <= self._timer_ms < due_ms):
             return
         if self._timer is not None:
             self._timer.cancel()

@@ -19,6 +19,8 @@ Never trusts a length: anybody may open these ports, so each has a limit, and by
 from struct import Struct
 from typing import Final, TypeAlias, final
 
+from mypy_extensions import mypyc_attr
+
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, I64, NULL, Reader, pack_buffer, pack_vector
 from zoopark.jute.framing import LENGTH_BYTES, Pieces
@@ -72,8 +74,10 @@ _SMALLEST_BYTES: Final = 20
 
 
 @final
-class QuorumPacket(Record):
-    """One packet between a leader and a learner.
+@mypyc_attr(acyclic=True)
+class QuorumPacket:
+    """One packet between a leader and a learner. Compared like a Record; not one, so that it is compiled whole: several
+    of them are made for every write.
 
     Args:
         type: one of the numbers above; others may come.
@@ -89,6 +93,18 @@ class QuorumPacket(Record):
         self.zxid = zxid
         self.data = data
         self.authinfo = authinfo
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QuorumPacket) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return f"QuorumPacket(type={self.type}, zxid={self.zxid}, data={self.data!r}, authinfo={self.authinfo!r})"
+
+    def _values(self) -> tuple[int, int, bytes | None, "tuple[Id, ...] | None"]:
+        return self.type, self.zxid, self.data, self.authinfo
 
 
 def encode_packet(packet: QuorumPacket) -> bytes:
@@ -123,12 +139,15 @@ class PacketReader:
         max_data_bytes: the largest data, and the largest identity, that is not Malformed.
     """
 
-    __slots__ = ("_max_data_bytes", "_pieces", "_wanted_bytes")
+    __slots__ = ("_authinfo", "_ids", "_max_data_bytes", "_pieces", "_wanted_bytes")
 
     def __init__(self, max_data_bytes: int = MAX_DATA_BYTES) -> None:
         self._max_data_bytes = max_data_bytes
         self._pieces = Pieces()
         self._wanted_bytes = _SMALLEST_BYTES
+        # Most requests come from few clients: what the last identities were read from, and what they are.
+        self._ids = NULL
+        self._authinfo: tuple[Id, ...] | None = None
 
     def feed(self, data: bytes) -> list[QuorumPacket]:
         """All packets that are whole now, none behind a SNAP. Raises Malformed: the link is of no more use."""
@@ -138,18 +157,24 @@ class PacketReader:
             return []
         self._wanted_bytes = _SMALLEST_BYTES
         whole, at, limit = pieces.take(), 0, self._max_data_bytes
-        packets: list[QuorumPacket] = []
+        size, packets = len(whole), []
         kind = 0
-        while kind != SNAP and len(whole) - at >= _SMALLEST_BYTES:
+        while kind != SNAP and size - at >= _SMALLEST_BYTES:
             kind, zxid, length = _TYPE_ZXID_SIZE.unpack_from(whole, at)
-            end = at + 16 + max(length, 0)
+            end = at + 16 + (length if length > 0 else 0)
             if -1 <= length <= limit and whole.startswith(NULL, end):  # nearly all packets: no identities
-                packets.append(QuorumPacket(kind, zxid, whole[at + 16 : end] if length >= 0 else None))
+                packets.append(QuorumPacket(kind, zxid, whole[at + 16 : end] if length >= 0 else None, None))
                 at = end + 4
+            elif -1 <= length <= limit and whole.startswith(self._ids, end):
+                request = whole[at + 16 : end] if length >= 0 else None
+                packets.append(QuorumPacket(kind, zxid, request, self._authinfo))
+                at = end + len(self._ids)
             elif self._is_whole(whole, at):
                 self._wanted_bytes = _SMALLEST_BYTES
                 reader = Reader(whole, at, limit)
-                packets.append(decode_packet(reader))
+                packet = decode_packet(reader)
+                packets.append(packet)
+                self._ids, self._authinfo = whole[end : reader.position], packet.authinfo
                 at = reader.position
             else:
                 break

@@ -39,7 +39,7 @@ from zoopark.jute.quorum import (
     Notification,
     QuorumPacket,
 )
-from zoopark.record import Effect, Now
+from zoopark.record import Effect, Now, earliest
 from zoopark.server.applier import Applier
 from zoopark.server.clients import Clients
 from zoopark.server.config import Config
@@ -296,12 +296,16 @@ class EnsembleMember:
 
     def deadline(self) -> int | None:
         """When to call on_timeout at the latest, on the monotonic clock; None for never."""
-        times = [part.deadline() for part in (self.peer, self.clients, self.read_only, self.local)]
-        if self.leading.housekeeping is not None:
-            times.append(self.leading.housekeeping.deadline())
-        if self.config.purge_interval_hours > 0:
-            times.append(self._purge_ms)
-        return min((time for time in times if time is not None), default=None)
+        purge_ms = self._purge_ms if self.config.purge_interval_hours > 0 else None
+        housekeeping = self.leading.housekeeping
+        return earliest(
+            self.peer.deadline(),
+            self.clients.deadline(),
+            self.read_only.deadline(),
+            self.local.deadline(),
+            housekeeping.deadline() if housekeeping is not None else None,
+            purge_ms,
+        )
 
     def take(self) -> list[Effect]:
         """What the host is to do now, in this order. Ends behind a SendSnapshot: call again until nothing comes."""

@@ -6,7 +6,7 @@ All of it is submitted as any client's request is.
 from typing import final
 
 from zoopark.jute import proto
-from zoopark.record import Now
+from zoopark.record import Now, earliest
 from zoopark.server.clients import Clients
 from zoopark.server.pipeline import Pipeline
 from zoopark.server.prepare import Requester
@@ -41,8 +41,7 @@ class Housekeeping:
 
     def deadline(self) -> int | None:
         """When to call `on_timeout`."""
-        times = [due_ms for due_ms in (self.sessions.deadline(), self.reaper.deadline()) if due_ms is not None]
-        return min(times, default=None)
+        return earliest(self.sessions.deadline(), self.reaper.deadline())
 
     def _close_orphans(self, now: Now) -> None:
         """Close the sessions that own ephemerals and are not known."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Final, final
 
-from zoopark.record import Effect, Now
+from zoopark.record import Effect, Now, earliest
 from zoopark.server.applier import Applier
 from zoopark.server.clients import Clients
 from zoopark.server.config import Config
@@ -117,10 +117,8 @@ class Member:
 
     def deadline(self) -> int | None:
         """When to call on_timeout at the latest, on the monotonic clock; None for never."""
-        times = [self.housekeeping.deadline(), self.clients.deadline()]
-        if self.config.purge_interval_hours > 0:
-            times.append(self._purge_ms)
-        return min((time for time in times if time is not None), default=None)
+        purge_ms = self._purge_ms if self.config.purge_interval_hours > 0 else None
+        return earliest(self.housekeeping.deadline(), self.clients.deadline(), purge_ms)
 
     def take(self) -> list[Effect]:
         """What the host is to do now, in this order."""

@@ -21,7 +21,7 @@ from zoopark.tree import quotas, watches
 from zoopark.tree.acl import READ_ACL, UNKNOWN_ACL, Acl, AclTable
 from zoopark.tree.owners import CONTAINER, CONTAINER_OWNER, EPHEMERAL, TTL, OwnerKinds
 from zoopark.tree.watches import Watches
-from zoopark.tree.znode import Znode, node_digest
+from zoopark.tree.znode import Znode, digest_change, node_digest
 
 DIGEST_MASK: Final = (1 << 64) - 1
 CHECK_EVERY: Final = 64
@@ -218,7 +218,7 @@ class Tree:
         grown = (len(data) if data else 0) - (len(old_data) if old_data else 0)
         self.data_bytes += grown
         if self._is_counting and not path.startswith(_UNCOUNTED):
-            change = node_digest(path, data, stat) - node_digest(path, old_data, old_stat)
+            change = digest_change(path, (old_data, old_stat), (data, stat))
             self.digest = self.digest + change & DIGEST_MASK
         if self.quotas.paths:
             self._count_usage(path, grown, 0)
@@ -353,7 +353,7 @@ class Tree:
     def _change_stat(self, path: bytes, node: Znode, stat: bytes) -> None:
         self._forget_answers(path)
         if self._is_counting and not path.startswith(_UNCOUNTED):
-            change = node_digest(path, node.data, stat) - node_digest(path, node.data, node.stat)
+            change = digest_change(path, (node.data, node.stat), (node.data, stat))
             self.digest = self.digest + change & DIGEST_MASK
         node.stat = stat
 

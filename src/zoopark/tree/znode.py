@@ -55,3 +55,9 @@ def content_crc(path: bytes, data: bytes | None) -> int:
 def node_digest(path: bytes, data: bytes | None, stat: bytes) -> int:
     """A node's share of the tree digest, version 2: CRC-32 of path, data and the kept Stat."""
     return crc32(stat, content_crc(path, data))
+
+
+def digest_change(path: bytes, old: tuple[bytes | None, bytes], new: tuple[bytes | None, bytes]) -> int:
+    """By how much the tree digest grows when data and kept Stat of one node become others."""
+    crc = crc32(path) if path != b"/" else 0
+    return crc32((new[0] or b"") + new[1], crc) - crc32((old[0] or b"") + old[1], crc)

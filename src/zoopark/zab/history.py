@@ -43,9 +43,9 @@ MAX_EPOCH: Final = (1 << 31) - 1
 
 def is_next(zxid: int, previous: int) -> bool:
     """Whether `zxid` follows `previous` in a history without holes: the next counter, or 1 in a later epoch."""
-    if epoch_of(zxid) == epoch_of(previous):
-        return zxid == previous + 1
-    return zxid > previous and counter_of(zxid) == 1
+    if zxid == previous + 1:
+        return counter_of(zxid) != 0
+    return zxid > previous and counter_of(zxid) == 1 and epoch_of(zxid) != epoch_of(previous)
 
 
 @final
