@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from tests.cli.started import servers_of
+from tests.cli.started import ENVIRONMENT, servers_of
 from tests.compat.oracle import free_port
 from zoopark.host.fleet import LOOKING, Fleet, News
 from zoopark.host.homes import Home, settle
@@ -26,7 +26,7 @@ def begin() -> Iterator[Begin]:
     made: list[Fleet] = []
 
     def start(homes: list[Home]) -> Fleet:
-        made.append(Fleet(homes))
+        made.append(Fleet(homes, ENVIRONMENT))
         made[-1].start()
         return made[-1]
 

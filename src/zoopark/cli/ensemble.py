@@ -123,7 +123,7 @@ def _run(homes: list["Home"], screen: "Screen", bell: Bell) -> int:
     from zoopark.host.fleet import Fleet
     from zoopark.host.storage import explain
 
-    fleet = Fleet(homes)
+    fleet = Fleet(homes, os.environ)
     try:
         fleet.start()
         code = _watch(homes, fleet, screen, bell)

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, final
 
@@ -52,12 +52,17 @@ class News(Record):
 class Fleet:
     """The servers of these homes. `kill` must follow, whatever happens.
 
+    Args:
+        homes: at least one.
+        environment: the variables of their processes, but for ZOOPARK_MYID: each has an id of its own.
+
     Attributes:
         roles: by sid, for each server that runs, what it said last of its role; "" before it has had one.
     """
 
-    def __init__(self, homes: Sequence[Home]) -> None:
+    def __init__(self, homes: Sequence[Home], environment: Mapping[str, str]) -> None:
         self.roles: dict[int, str] = {}
+        self._environment = {name: value for name, value in environment.items() if name != "ZOOPARK_MYID"}
         self._homes = {home.sid: home for home in homes}
         self._line = _MEMBER_LINE if len(homes) > 1 else _LONE_LINE
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -68,7 +73,7 @@ class Fleet:
         for sid, home in self._homes.items():
             with home.log.open("ab") as log:
                 self._read_bytes[sid] = log.tell()
-                self._running[sid] = _spawn(str(home.zoo_cfg), log.fileno())
+                self._running[sid] = _spawn(str(home.zoo_cfg), log.fileno(), self._environment)
             self.roles[sid] = ""
 
     def look(self) -> list[News]:
@@ -120,7 +125,7 @@ class Fleet:
         return False
 
 
-def _spawn(zoo_cfg: str, log: int) -> "subprocess.Popen[bytes]":
+def _spawn(zoo_cfg: str, log: int, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     """A server in a process group of its own: Ctrl-C reaches who started it, and who started it stops it."""
     parent = os.getpid()
     return subprocess.Popen(
@@ -128,7 +133,7 @@ def _spawn(zoo_cfg: str, log: int) -> "subprocess.Popen[bytes]":
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        env={name: value for name, value in os.environ.items() if name != "ZOOPARK_MYID"},
+        env=environment,
         process_group=0,
         preexec_fn=lambda: stop_with(parent),
     )
