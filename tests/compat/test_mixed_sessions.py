@@ -79,7 +79,8 @@ def test_a_session_moves_with_its_ephemerals_and_watches(mixed: Members, start: 
     for name in ("", "/data", "/gone", "/children", "/recursive"):
         former.create(root + name)
     former.create(f"{root}/ephemeral", flags=ask.EPHEMERAL)
-    seen_zxid = do(former, ask.exists(f"{root}/data", True)).zxid
+    must(former, ask.add_watch(f"{root}/data", PERSISTENT), ask.add_watch(f"{root}/recursive", RECURSIVE))
+    seen_zxid = do(former, ask.exists(f"{root}/gone", True)).zxid
     stranger = mixed.session(6 - start - end)
     must(stranger, ask.set_data(f"{root}/data", b"1"), ask.delete(f"{root}/gone"), ask.create(f"{root}/new"))
     stranger.create(f"{root}/children/child")
@@ -92,8 +93,10 @@ def test_a_session_moves_with_its_ephemerals_and_watches(mixed: Members, start: 
     set_watches(moved, seen_zxid, paths[:2], paths[2:3], paths[3:4], paths[:1], paths[4:])
     missed = [(CHANGED, paths[0]), (DELETED, paths[1]), (CREATED, paths[2]), (CHILD, paths[3])]
     assert sorted(moved.wait_events(4), key=str) == sorted((Event(*event) for event in missed), key=str)
-    must(stranger, ask.set_data(f"{root}/data", b"2"), ask.create(f"{root}/recursive/deep"))
-    assert moved.wait_events(6)[4:] == [Event(CHANGED, paths[0]), Event(CREATED, f"{paths[4]}/deep")]
+    must(moved, ask.add_watch(paths[1], RECURSIVE))
+    must(stranger, ask.set_data(paths[0], b"2"), ask.create(f"{paths[4]}/deep"), ask.create(paths[1]))
+    later = [Event(CHANGED, paths[0]), Event(CREATED, f"{paths[4]}/deep"), Event(CREATED, paths[1])]
+    assert moved.wait_events(7)[4:] == later
 
     assert is_refused(former, f"{root}/too-late")
     assert not exists(moved, f"{root}/too-late")
