@@ -52,7 +52,10 @@ def test_an_address_that_does_not_answer_costs_its_patience_only(open_ports: lis
         for plug in (taker, waiting):
             plug.setblocking(False)
             plug.connect_ex(silent.getsockname())
-        assert _reached([silent.getsockname()[1], open_ports[0]], 0.05) == open_ports[0]
+        place = silent.getsockname()
+        assert _reached([place[1], open_ports[0]], 0.05) == open_ports[0]
+        with pytest.raises(OSError, match=f"^{HOST}:{place[1]}: no answer$"):
+            _reached([place[1]], 0.05)
 
 
 def test_if_none_answers_all_are_named() -> None:

@@ -3,15 +3,19 @@
 What ensembles of several processes do is in tests/compat/test_ensemble.py.
 """
 
+import errno
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.compat.members import until
 from tests.compat.oracle import four_letter_word, free_port
 from tests.faults.process import Fleet, Process
 
 WAIT_S = 10.0
+NO_LINES = {f"server.{sid}": "" for sid in (1, 2, 3)}
 
 
 def _member(fleet: Fleet, myid: str | None = "1", **settings: str) -> Process:
@@ -43,6 +47,8 @@ def test_a_member_without_others_answers_words_and_stops(fleet: Fleet) -> None:
         ("x\n", {}, "data/myid: 'x': a whole number from 0 to 255 is allowed"),
         ("7", {}, "server.1: myid is 7, and there is no line server.7"),
         ("1", {"server.2": "127.0.0.1:1"}, "server.2=127.0.0.1:1: host:port:port"),
+        ("1", {"dynamicConfigFile": "none", **NO_LINES}, "none: cannot be read: No such file or directory"),
+        ("1", {"server.2": "127.0.0.1:1:2|127.0.0.2:1:2"}, "needs multiAddress.enabled=true"),
         ("1", {"initLimit": ""}, "initLimit is missing: an ensemble needs it, in ticks"),
     ],
 )
@@ -96,3 +102,33 @@ def test_an_epoch_that_disagrees_with_the_log_is_named(fleet: Fleet, tmp_path: P
     assert line.startswith(
         f"zoopark: {version_2}/acceptedEpoch: holds 4, less than the current epoch 5 in currentEpoch."
     )
+
+
+def test_a_member_listens_on_all_of_its_addresses(fleet: Fleet) -> None:
+    """On both ports of each, and nowhere else."""
+    ports = [free_port() for _ in range(4)]
+    places = [("127.0.0.2", ports[0]), ("127.0.0.2", ports[1]), ("127.0.0.1", ports[2]), ("127.0.0.1", ports[3])]
+    line = f"127.0.0.2:{ports[0]}:{ports[1]}|127.0.0.1:{ports[2]}:{ports[3]}"
+    _member(fleet, **{"server.1": line, "multiAddress.enabled": "true"}).start()
+    for place in places:
+        socket.create_connection(place, WAIT_S).close()
+    with socket.socket() as plug:
+        assert plug.connect_ex(("127.0.0.3", ports[0])) == errno.ECONNREFUSED
+
+
+def test_an_attempt_to_reach_an_election_port_ends_in_time(fleet: Fleet) -> None:
+    """cnxTimeout: the other side's queue is full, so that nobody answers; the default would take 5 s."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as silent,
+        socket.socket() as taker,
+        socket.socket() as other,
+    ):
+        for plug in (taker, other):
+            plug.setblocking(False)
+            plug.connect_ex(silent.getsockname())
+        port = silent.getsockname()[1]
+        began_s = time.monotonic()
+        member = _member(fleet, **{"server.2": f"127.0.0.1:{free_port()}:{port}", "cnxTimeout": "200"}).start()
+        line = f"server 2 cannot be reached at 127.0.0.1:{port}: no answer"
+        until(member.err, lambda said: line in said)
+        assert time.monotonic() - began_s < 4.5

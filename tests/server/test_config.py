@@ -84,6 +84,9 @@ HONOURED: list[tuple[str, str, Value]] = [
     ("authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider", "has_ensemble_scheme", True),
     ("tickTime=1000\ntickTime=500", "tick_time_ms", 500),
     ("clientPort=0", "client_port", 0),
+    ("cnxTimeout=700", "cnx_timeout_ms", 700),
+    ("snapshotSizeFactor=-1", "snapshot_size_factor", -1.0),
+    ("multiAddress.enabled=true", "has_multi_address", True),
 ]
 
 

@@ -30,7 +30,7 @@ async def dial(
             async with asyncio.timeout(patience_s):
                 _, protocol = await loop.create_connection(accept, host, port)
         except (OSError, TimeoutError) as error:
-            tried.append(f"{host}:{port}: {error or 'no answer'}")
+            tried.append(f"{host}:{port}: {str(error) or 'no answer'}")
         else:
             return protocol
     raise OSError("; ".join(tried))
