@@ -68,19 +68,24 @@ def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) 
         _say(f"seed {seed}: {type(error).__name__}: {error}")
         _say(f"kept: {_keep(one, home)}")
         return False
+    except BaseException:
+        _clear(one, home)
+        raise
     rss_mb = max(member.max_rss_kb for member in one.ensemble.members.values()) >> 10
     spent_s = time.monotonic() - began_s
     _say(f"seed {seed}: {spent_s:.0f} s, longest stall {one.stall_s:.1f} s, at most {rss_mb} MB a member")
     for name, count in one.counts.items():
         totals[name] = totals.get(name, 0) + count
     _clear(one, home)
+    if one.ensemble.wires is not None:
+        one.ensemble.wires.remove()
     return True
 
 
 def _keep(one: Round, home: Path) -> Path:
     """Copy what lies in memory to where it stays."""
     for member in one.ensemble.members.values():
-        if member.has_small_disk:
+        if member.data.is_mount():
             stays = member.home / "kept"
             shutil.copytree(member.data, stays)
             _unmount(member.data)
@@ -91,10 +96,8 @@ def _keep(one: Round, home: Path) -> Path:
 
 def _clear(one: Round, home: Path) -> None:
     for member in one.ensemble.members.values():
-        if member.has_small_disk:
+        if member.data.is_mount():
             _unmount(member.data)
-    if one.ensemble.wires is not None:
-        one.ensemble.wires.remove()
     shutil.rmtree(home)
 
 
@@ -120,7 +123,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first round; without it another one each time")
     parser.add_argument("--unsealed", action="store_true", help="without networks and disks of its own")
     parser.add_argument("--verbose", action="store_true", help="say what is done when")
-    parser.add_argument("--judge", type=Path, metavar="DIR", help="only judge a run that was kept")
+    parser.add_argument(
+        "--judge", type=Path, metavar="DIR", help="only judge a run that was kept, and had come to rest"
+    )
     return parser.parse_args(arguments)
 
 

@@ -27,10 +27,10 @@ Standing = tuple[str, int]
 
 @final
 class Ensemble:
-    """All members, down at first.
+    """All members, down at first. `prepare` comes before everything else.
 
     Args:
-        home: an empty directory.
+        home: a directory for them.
         is_sealed: whether members may have networks and disks of their own.
 
     Attributes:
@@ -50,9 +50,16 @@ class Ensemble:
         for seat in self.seats:
             prefix = self.wires.prefix(seat.sid) if self.wires is not None else []
             has_small_disk = is_sealed and seat.sid in SMALL_DISKS
-            self.members[seat.sid] = Member(seat, self.seats, home / str(seat.sid), prefix, has_small_disk)
+            self.members[seat.sid] = Member(seat, home / str(seat.sid), prefix, has_small_disk)
         self.voters = [self.members[sid] for sid in sids if sid != WITNESS]
         self.standings: dict[int, Standing] = {}
+
+    def prepare(self) -> None:
+        """Make networks, directories and disks. Errors: CalledProcessError where the kernel refuses."""
+        if self.wires is not None:
+            self.wires.lay()
+        for member in self.members.values():
+            member.prepare(self.seats)
 
     def start(self) -> None:
         for member in self.members.values():

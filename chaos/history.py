@@ -7,8 +7,9 @@ The moment orders all lines and all operations; the milliseconds are those since
 
 from ast import literal_eval
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TextIO, TypeAlias, final
 
 from zoopark.sim.checkers.linear import Operation
 from zoopark.sim.world import MS, World
@@ -27,15 +28,18 @@ RUN: Final = "run"
 
 @final
 class History:
-    """A history that is being written.
+    """A history that is being written, once `open` has said where.
 
     Args:
-        path: the file.
         world: whose clock it has.
     """
 
-    def __init__(self, path: Path, world: World) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
+        self._file: TextIO = StringIO()
+
+    def open(self, path: Path) -> None:
+        """Write it to this file; `close` must follow."""
         self._file = path.open("w", encoding="utf-8", buffering=1 << 16)
 
     def tell(self, who: str, what: str, arguments: tuple[Any, ...]) -> None:

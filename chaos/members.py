@@ -35,7 +35,7 @@ KEYS: Final = {
     "initLimit": "10",
     "syncLimit": "4",
     "snapCount": "700",
-    "preAllocSize": "64",
+    "preAllocSize": "16",
     "maxClientCnxns": "0",
     "admin.enableServer": "false",
     "4lw.commands.whitelist": "srvr",
@@ -69,11 +69,11 @@ class Seat:
 
 @final
 class Member:
-    """One member, down at first.
+    """One member, down at first. `prepare` comes before everything else.
 
     Args:
-        seat: where it is, of `seats`.
-        home: an empty directory for it.
+        seat: where it is.
+        home: its directory, to be made.
         prefix: what its command begins with.
         has_small_disk: whether its data lies on a disk of its own, of DISK_BYTES, in memory.
 
@@ -85,19 +85,12 @@ class Member:
         exits: how often it ended, by reason.
     """
 
-    def __init__(self, seat: Seat, seats: list[Seat], home: Path, prefix: list[str], has_small_disk: bool) -> None:
+    def __init__(self, seat: Seat, home: Path, prefix: list[str], has_small_disk: bool) -> None:
         self.seat = seat
         self.sid = seat.sid
         self.home = home
         self.has_small_disk = has_small_disk
         self.data = home / "data"
-        self.data.mkdir(parents=True)
-        if has_small_disk:
-            mount(f"chaos{self.sid}", self.data, f"size={DISK_BYTES}")
-        (self.data / "myid").write_text(f"{self.sid}\n")
-        settings = {**KEYS, "dataDir": str(self.data), "clientPort": str(seat.ports[2]), "clientPortAddress": seat.host}
-        lines = [f"{key}={value}" for key, value in settings.items()] + [seat.line() for seat in seats]
-        (home / "zoo.cfg").write_text("\n".join(lines) + "\n")
         self._command = [*prefix, sys.executable, "-m", "zoopark", "serve", str(home / "zoo.cfg")]
         self.process: subprocess.Popen[bytes] | None = None
         self._scribe: subprocess.Popen[bytes] | None = None
@@ -106,6 +99,17 @@ class Member:
         self._was_killed = self._was_stopped = False
         self.max_rss_kb = 0
         self.exits: dict[str, int] = {}
+
+    def prepare(self, seats: list[Seat]) -> None:
+        """Make its directory, its disk and its zoo.cfg, in an ensemble of these. Errors: CalledProcessError."""
+        seat = self.seat
+        self.data.mkdir(parents=True)
+        if self.has_small_disk:
+            mount(f"chaos{self.sid}", self.data, f"size={DISK_BYTES}")
+        (self.data / "myid").write_text(f"{self.sid}\n")
+        settings = {**KEYS, "dataDir": str(self.data), "clientPort": str(seat.ports[2]), "clientPortAddress": seat.host}
+        lines = [f"{key}={value}" for key, value in settings.items()] + [other.line() for other in seats]
+        (self.home / "zoo.cfg").write_text("\n".join(lines) + "\n")
 
     def is_running(self) -> bool:
         """Whether its process is there, be it stopped."""

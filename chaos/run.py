@@ -56,7 +56,7 @@ class Round:
         self._began_s = time.monotonic()
         self.ensemble = Ensemble(home, is_sealed)
         world = World(seed)
-        self.history = History(home / HISTORY, world)
+        self.history = History(world)
         self.clients = Clients(world, self.ensemble.seats, self.history, N_CLIENTS)
         self.fate = Fate(self.ensemble, Random(seed), list(FAULTS if is_sealed else ANYWHERE), self._note)
         self._well: frozenset[int] = frozenset()
@@ -76,6 +76,8 @@ class Round:
 
     async def _go(self) -> Verdict:
         asyncio.get_running_loop().set_exception_handler(self._on_broken)
+        self.history.open(self.home / HISTORY)
+        self.ensemble.prepare()
         self.ensemble.start()
         await self._until(self.ensemble.is_settled, START_S, "not everybody serves after the start")
         self.clients.start()
@@ -100,8 +102,8 @@ class Round:
 
     async def _suffer(self) -> None:
         """Faults come and go."""
-        until_s = time.monotonic() + self.seconds
-        calm_until_s = time.monotonic() + CALM_S
+        began_s = self._well_since_s = time.monotonic()
+        until_s, calm_until_s = began_s + self.seconds, began_s + CALM_S
         survey = asyncio.create_task(self._survey())
         try:
             while (now_s := time.monotonic()) < until_s:

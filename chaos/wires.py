@@ -38,9 +38,9 @@ def _name(place: int) -> str:
 
 @final
 class Wires:
-    """The network of these members and of their clients.
+    """The network of these members and of their clients. `lay` comes before everything else.
 
-    Effects: makes namespaces, links and addresses. Errors: CalledProcessError where the kernel refuses.
+    Errors: CalledProcessError where the kernel refuses.
 
     Attributes:
         cuts: the ways of each cut that has not ended.
@@ -50,6 +50,9 @@ class Wires:
         self.places = [*sids, CLIENTS]
         self.cuts: dict[int, frozenset[Way]] = {}
         self._n_cuts = 0
+
+    def lay(self) -> None:
+        """Make namespaces, links and addresses."""
         lines = [f"link add {BRIDGE} address {_hardware(CLIENTS)} type bridge"]
         for place in self.places[:-1]:
             _ip("netns", "add", _name(place))

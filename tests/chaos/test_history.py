@@ -9,7 +9,8 @@ from zoopark.sim.world import MS, STEP, World
 
 def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
     world = World(1)
-    history = History(tmp_path / "history.txt", world)
+    history = History(world)
+    history.open(tmp_path / "history.txt")
     history.tell("client 100", "zxid", (5,))
     world.after(7 * MS, lambda who, what, payload: None, STEP, 0, 0, None)
     world.run(1)
@@ -22,7 +23,8 @@ def test_lines_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_operations_are_told_with_their_path(tmp_path: Path) -> None:
-    history = History(tmp_path / "history.txt", World(1))
+    history = History(World(1))
+    history.open(tmp_path / "history.txt")
     done = [Operation(1, 4, ("create", b"x"), 0), Operation(5, FOREVER, ("delete", -1), None)]
     history.tell_operations("client 100", {b"/a": done})
     history.close()

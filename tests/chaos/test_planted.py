@@ -30,7 +30,7 @@ class Stage:
         self.home = home
         self.ensemble = Ensemble(home, is_sealed=False)
         world = World(3)
-        self.history = History(home / HISTORY, world)
+        self.history = History(world)
         self.clients = Clients(world, self.ensemble.seats, self.history, 4)
 
     def members(self, sids: Iterable[int]) -> list[Member]:
@@ -68,6 +68,8 @@ class Stage:
 
 async def go_back(stage: Stage) -> None:
     """Three of five write what they then forget."""
+    stage.history.open(stage.home / HISTORY)
+    stage.ensemble.prepare()
     await stage.serve(*EVERYBODY)
     stage.clients.start()
     await stage.write()

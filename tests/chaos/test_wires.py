@@ -34,6 +34,7 @@ def can_reach() -> bool:
 
 settle_in()
 wires = Wires([1, 2])
+wires.lay()
 listening = subprocess.Popen([*wires.prefix(1), sys.executable, "-c", LISTEN], stdout=subprocess.PIPE)
 listening.stdout.readline()
 seen = [can_reach()]
