@@ -103,10 +103,12 @@ class Members:
         client.start(WAIT_S)
         return client
 
-    def session(self, sid: int, former: Session | None = None, timeout_ms: int = 10_000) -> Session:
+    def session(
+        self, sid: int, former: Session | None = None, timeout_ms: int = 10_000, is_read_only: bool = False
+    ) -> Session:
         """A session over `wire` at this server: a new one, or the one that `former` spoke for."""
-        address = self.servers[sid].address
-        self._sessions.append(Session(address, timeout_ms, former.session_id if former is not None else 0))
+        address, session_id = self.servers[sid].address, former.session_id if former is not None else 0
+        self._sessions.append(Session(address, timeout_ms, session_id, is_read_only=is_read_only))
         return self._sessions[-1]
 
     def said(self, sid: int) -> str:

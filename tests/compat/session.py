@@ -57,22 +57,31 @@ class Session:
         timeout_ms: what to ask for.
         session_id: a session to go on with, 0 for a new one; its password is derived.
         last_zxid: the last that the client has seen.
+        is_read_only: whether to ask for a server that answers reads only.
 
     Attributes:
+        is_read_only: whether this is one.
         events: what watches have said so far, in order.
 
     Errors: RefusedError if the session is not to be had.
     """
 
     def __init__(
-        self, address: tuple[str, int], timeout_ms: int = 30_000, session_id: int = 0, last_zxid: int = 0
+        self,
+        address: tuple[str, int],
+        timeout_ms: int = 30_000,
+        session_id: int = 0,
+        last_zxid: int = 0,
+        is_read_only: bool = False,
     ) -> None:
         self._link = Link(address)
         self.events: list[Event] = []
         password = wire.session_password(session_id) if session_id else bytes(16)
-        self._link.send(wire.frame(wire.connect_request(last_zxid, timeout_ms, session_id, password) + b"\x00"))
+        request = wire.connect_request(last_zxid, timeout_ms, session_id, password)
+        self._link.send(wire.frame(request + wire.boolean(is_read_only)))
         answer = self._link.receive()
         if answer is None:
+            self.close()
             raise RefusedError("the server hung up on the connect request")
         reader = Reader(answer)
         reader.i32()
@@ -81,6 +90,8 @@ class Session:
         if self.session_id == 0:
             self.close()
             raise RefusedError(f"session {session_id:#x} has expired")
+        reader.buf()
+        self.is_read_only = reader.boolean() == 1
         self._xid = 0
 
     def call(self, opcode: int, body: bytes, xid: int | None = None) -> Reply:

@@ -17,7 +17,7 @@ from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.ledger import Ledger
 from zoopark.sim.checkers.sessions import SessionView
 from zoopark.sim.checkers.truth import Truth
-from zoopark.sim.ensemble import ALONE, BARE, WHOLE, Kind
+from zoopark.sim.ensemble import ALONE, BARE, LOCAL, WHOLE, Kind
 from zoopark.sim.machine import Build, Machine
 from zoopark.sim.nemesis import NEMESES
 from zoopark.sim.scenario import Plan, Run, shortest
@@ -49,6 +49,17 @@ def test_ensembles_with_clients_pass(seed: int, n_voters: int, n_observers: int)
     run = Run(plan_of(seed, WHOLE, 6000, n_voters, n_observers))
     assert run.go(), run.failure
     assert run.world.count >= 6000 and sum(client.n_answers for client in run.ensemble.clients) > 100
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_ensembles_with_local_sessions_pass(seed: int) -> None:
+    """Most sessions begin and end without a transaction, those that own something do not."""
+    plan = plan_of(seed, LOCAL, 8000, 3, 1)
+    plan.workloads = ["sessions", "set"]
+    run = Run(plan)
+    assert run.go(), run.failure
+    truth = run.ensemble.truth
+    assert truth.n_gone > 0 and 0 < len(truth.sessions)
 
 
 @pytest.mark.parametrize("name", NEMESES)

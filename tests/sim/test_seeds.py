@@ -5,11 +5,11 @@ from typing import Final
 
 import pytest
 
-from zoopark.sim.ensemble import ALONE, BARE, WHOLE
+from zoopark.sim.ensemble import ALONE, BARE, LOCAL, WHOLE
 from zoopark.sim.nemesis import NEMESES
 from zoopark.sim.scenario import Plan, Run
 
-KINDS: Final = {"alone": (ALONE, 5), "bare": (BARE, 0), "ensemble": (WHOLE, 5)}
+KINDS: Final = {"alone": (ALONE, 5), "bare": (BARE, 0), "ensemble": (WHOLE, 5), "local": (LOCAL, 5)}
 LINES: Final = [
     line
     for line in (Path(__file__).parent / "seeds.txt").read_text(encoding="utf-8").splitlines()

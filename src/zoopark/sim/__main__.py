@@ -6,10 +6,12 @@ import sys
 import time
 from pathlib import Path
 
-from zoopark.sim.ensemble import ALONE, BARE, WHOLE
+from zoopark.sim.ensemble import ALONE, BARE, LOCAL, WHOLE, Kind
 from zoopark.sim.scenario import Plan, Run, shortest
 
-KINDS = {"alone": ALONE, "bare": BARE, "ensemble": WHOLE}
+KINDS = {"alone": ALONE, "bare": BARE, "ensemble": WHOLE, "local": LOCAL}
+LOCAL_EVERY = 5
+"""Of so many seeds one has local sessions, where no kind is given."""
 SHAPES = ((3, 0), (3, 1), (5, 0), (5, 2))
 """(voters, observers); the seed chooses one of these where they are not given."""
 
@@ -78,7 +80,7 @@ def _report(plan: Plan, run: Run) -> None:
 
 
 def _plan(options: argparse.Namespace, seed: int) -> Plan:
-    kind = KINDS[options.kind]
+    kind = _kind(options.kind, seed)
     n_voters, n_observers = SHAPES[seed % len(SHAPES)] if kind is not ALONE else (1, 0)
     if options.members and kind is not ALONE:
         n_voters, n_observers = options.members, options.observers
@@ -88,10 +90,16 @@ def _plan(options: argparse.Namespace, seed: int) -> Plan:
     return plan
 
 
+def _kind(name: str | None, seed: int) -> Kind:
+    if name is None:
+        return LOCAL if seed % LOCAL_EVERY == 0 else WHOLE
+    return KINDS[name]
+
+
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m zoopark.sim", description="Simulated ensembles, seed by seed.")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kind", choices=sorted(KINDS), default="ensemble", help="what the members are")
+    parser.add_argument("--kind", choices=sorted(KINDS), help="what the members are; without it the seed says")
     parser.add_argument("--members", type=int, default=0, help="voters; without it the seed says who there is")
     parser.add_argument("--observers", type=int, default=0, help="beside so many members")
     parser.add_argument("--clients", type=int, default=5)

@@ -25,6 +25,7 @@ KEYS: Final = {
     "autopurge.purgeInterval": "1",
     "autopurge.snapRetainCount": "3",
 }
+LOCAL_KEYS: Final = {**KEYS, "localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"}
 
 
 @final
@@ -35,14 +36,16 @@ class Kind:
         build: makes one from what was recovered.
         role: reads its role.
         has_quorum_links: whether they talk to each other.
+        has_local_sessions: whether sessions are local until they create an ephemeral.
     """
 
-    __slots__ = ("build", "has_quorum_links", "role")
+    __slots__ = ("build", "has_local_sessions", "has_quorum_links", "role")
 
-    def __init__(self, build: Build, role: Role, has_quorum_links: bool) -> None:
+    def __init__(self, build: Build, role: Role, has_quorum_links: bool, has_local_sessions: bool = False) -> None:
         self.build = build
         self.role = role
         self.has_quorum_links = has_quorum_links
+        self.has_local_sessions = has_local_sessions
 
 
 def build_alone(machine: Machine, found: Recovered, now: Now) -> Member:
@@ -60,6 +63,7 @@ def role_alone(member: Member) -> tuple[int, bool, int, int]:
 ALONE: Final = Kind(build_alone, role_alone, has_quorum_links=False)
 BARE: Final = Kind(build_bare, role_of, has_quorum_links=True)
 WHOLE: Final = Kind(build_whole, role_of, has_quorum_links=True)
+LOCAL: Final = Kind(build_whole, role_of, has_quorum_links=True, has_local_sessions=True)
 WRITE_US: Final = 20 * MS
 
 
@@ -93,7 +97,7 @@ class Ensemble:
         self.ledger = Ledger(self.voters, self.observers, lambda sids: len(sids) >= needed, self.truth.on_committed)
         self.machines: dict[int, Machine] = {}
         for sid in self.voters + self.observers:
-            config = default_config("/data", KEYS)
+            config = default_config("/data", LOCAL_KEYS if kind.has_local_sessions else KEYS)
             self.machines[sid] = Machine(sid, config, self.network, self.ledger, kind.build, kind.role)
             self.machines[sid].on_refused = self.on_refused
         self.votes: dict[tuple[int, int], Any] = {}
@@ -106,7 +110,9 @@ class Ensemble:
                 FIRST_PLACE + at,
                 self.network,
                 sids,
-                SessionView(f"client {FIRST_PLACE + at}", self.truth, self.ledger.has_end),
+                SessionView(
+                    f"client {FIRST_PLACE + at}", self.truth, self.ledger.has_end, may_be_local=kind.has_local_sessions
+                ),
                 self.knock,
             )
             for at in range(n_clients)

@@ -135,7 +135,7 @@ class Run:
         self._until_rest()
         sessions = self.ensemble.truth.sessions
         for session_id, name in held.items():
-            if sessions[session_id]:
+            if sessions.get(session_id):
                 raise Violation(f"session: {session_id:#x} of {name}, which never stopped talking, has ended")
         for session_id, closed in sessions.items():
             if not closed and session_id not in held:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.sim.checkers.test_truth import Told, body_of_set
 from zoopark import errors
+from zoopark.jute import proto
 from zoopark.jute import txn as txns
 from zoopark.jute.buffer import pack_buffer
 from zoopark.sim import asks
@@ -222,3 +223,34 @@ def test_a_session_may_be_refused_once_its_end_is_logged() -> None:
     client.ended.append(7)
     client.view.on_expired()
     assert client.view.session.session_id == 0
+
+
+def local_view(client: Client) -> SessionView:
+    """Of a client in session 9, which nobody has committed."""
+    view = SessionView("local", client.truth, client.ended.__contains__, may_be_local=True)
+    view.on_connected(9)
+    return view
+
+
+def test_a_local_session_may_end_with_its_server() -> None:
+    client = Client()
+    view = local_view(client)
+    view.on_expired()
+    assert view.session.session_id == 0
+
+
+def test_a_session_that_owns_something_is_local_no_more() -> None:
+    """Its client was told so: it must not be refused before somebody has ended it."""
+    client = Client()
+    view = local_view(client)
+    client.tell(txns.CREATE_SESSION, pack_buffer(b"")[:4], session_id=9)
+    ask = asks.create(b"/e", b"x", proto.EPHEMERAL_FLAG)
+    zxid = client.create(b"/e", is_ephemeral=True, session_id=9)
+    answer = Answer(errors.OK, zxid)
+    answer.path = b"/e"
+    view.on_zxid(zxid)
+    view.on_answer(ask, answer)
+    with pytest.raises(Violation, match="which nobody has ended"):
+        view.on_expired()
+    client.ended.append(9)
+    view.on_expired()

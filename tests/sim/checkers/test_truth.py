@@ -101,7 +101,13 @@ def ephemeral_of_a_closed_session(told: Told) -> None:
     told.create(b"/mine", is_ephemeral=True)
 
 
+def ephemeral_of_a_session_that_never_began(told: Told) -> None:
+    """A local session owns something before everybody was told of it."""
+    told.create(b"/mine", is_ephemeral=True)
+
+
 def ephemeral_of_another_session(told: Told) -> None:
+    told.tell(txns.CREATE_SESSION, I32.pack(1000), session_id=0x99)
     told.create(b"/theirs", is_ephemeral=True, session_id=0x99)
     told.tell(txns.CLOSE_SESSION, txns.encode_close_session([b"/theirs"]))
 
@@ -119,6 +125,7 @@ def the_past(told: Told) -> None:
         skip_a_version,
         set_nothing,
         ephemeral_of_a_closed_session,
+        ephemeral_of_a_session_that_never_began,
         ephemeral_of_another_session,
         the_past,
     ],

@@ -6,7 +6,8 @@
     watch first     the event comes before any answer that shows the change
     committed       nobody is told what is not committed
     sync            what is read behind a sync is not older than what was committed when the sync was sent
-    sessions        a session that is refused has an end that somebody logged
+    sessions        a session that is refused has an end that somebody logged; a local one may end with its server,
+                    until it is told that it owns an ephemeral
 
 A sync is answered by whoever leads, without asking a quorum: one that was replaced and has not noticed may answer with
 what it has, as in ZooKeeper. Such answers are counted.
@@ -20,6 +21,7 @@ from typing import final
 
 from zoopark import errors
 from zoopark.jute import proto
+from zoopark.server.localsessions import creates_ephemeral
 from zoopark.sim.asks import Answer, Ask
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.truth import ABSENT, Truth
@@ -36,6 +38,7 @@ class SessionView:
         name: for the text of violations.
         truth: what is committed.
         has_end: whether any member ever logged the end of this session.
+        may_be_local: whether a session may be one that only its server knows.
 
     Attributes:
         session: what the client itself knows.
@@ -45,6 +48,8 @@ class SessionView:
     __slots__ = (
         "_floors",
         "_has_end",
+        "_is_local",
+        "_may_be_local",
         "n_events",
         "n_stale_syncs",
         "n_syncs",
@@ -53,10 +58,11 @@ class SessionView:
         "truth",
     )
 
-    def __init__(self, name: str, truth: Truth, has_end: Callable[[int], bool]) -> None:
+    def __init__(self, name: str, truth: Truth, has_end: Callable[[int], bool], may_be_local: bool = False) -> None:
         self.name = name
         self.truth = truth
         self._has_end = has_end
+        self._may_be_local = self._is_local = may_be_local
         self._floors: deque[int] = deque()
         self.n_syncs = self.n_stale_syncs = 0
         self.n_events = 0
@@ -67,7 +73,7 @@ class SessionView:
 
         It may be one that is closed meanwhile: a server that was left behind does not know yet.
         """
-        if session_id not in self.truth.sessions:
+        if session_id not in self.truth.sessions and not self._is_local:
             raise Violation(f"session: {self.name} is let into session {session_id:#x}, which was never committed")
         if self.session.session_id not in (0, session_id):
             raise Violation(f"session: {self.name} asked for {self.session.session_id:#x} and got {session_id:#x}")
@@ -76,7 +82,8 @@ class SessionView:
     def on_expired(self) -> None:
         """A server says that the session is over."""
         session_id = self.session.session_id
-        if session_id and not self.truth.sessions[session_id] and not self._has_end(session_id):
+        is_open = session_id != 0 and not self._is_local and not self.truth.sessions[session_id]
+        if is_open and not self._has_end(session_id):
             raise Violation(f"session: {self.name} is refused session {session_id:#x}, which nobody has ended")
         self.on_over()
 
@@ -90,6 +97,7 @@ class SessionView:
 
     def on_over(self) -> None:
         """The session is over."""
+        self._is_local = self._may_be_local
         self.session.on_over()
 
     def on_zxid(self, zxid: int) -> None:
@@ -138,6 +146,7 @@ class SessionView:
             self._check_multi(ask, answer)
         elif answer.err == errors.OK:
             self._check_written(ask, answer.path, answer.zxid)
+            self._is_local = self._is_local and not creates_ephemeral(ask.op, ask.body)
         self.session.on_answer(ask, answer)
 
     def _check_multi(self, ask: Ask, answer: Answer) -> None:

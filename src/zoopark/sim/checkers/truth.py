@@ -136,7 +136,9 @@ class Truth:
         if self._now(path) is not ABSENT:
             raise Violation(f"create: {path!r} is created at {zxid:#x} and was there")
         if owner:
-            if self.sessions.get(owner, 0):
+            if owner not in self.sessions:
+                raise Violation(f"ephemeral: {path!r} is created at {zxid:#x} by {owner:#x}, which was never opened")
+            if self.sessions[owner]:
                 raise Violation(f"ephemeral: {path!r} is created at {zxid:#x} by session {owner:#x}, which is closed")
             self._ephemerals.setdefault(owner, {})[path] = None
             self._owners[path] = owner
