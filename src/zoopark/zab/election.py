@@ -7,7 +7,7 @@
       |                 | a quorum votes as I do            | a greater vote, a newer round, a voter that turned away
       |                 v                                   |
     on_start        FINALIZING -----------------------------+
-      |                 | all voters agree, or nothing greater came for 200 ms
+      |                 | all voters agree but for a leader that is gone, or nothing greater came for 200 ms
       |                 v                                         and from both: a quorum follows a leader that leads
       +-- FOLLOWING, LEADING or OBSERVING: the stored vote answers those who still look
 
@@ -18,9 +18,9 @@ What this must never do: vote for a server that is no voter; let a vote of an ol
 of the current configuration and, while one is pending, of that too; fall silent towards voters that look; raise for
 what a notification says. What it decides is no more than a proposal: leadership begins with a quorum of ACKEPOCH.
 Source: ZooKeeper's FastLeaderElection, with which it shares elections vote by vote. It differs in three ways nobody can
-notice on the wire: the finalize wait ends early when no voter can change the outcome; what comes meanwhile is counted
-instead of dropped; a voter that weighs nothing proposes nobody instead of itself, whom nobody would elect. And in one
-that is for peace: an observer never answers, because the voter would answer that, and so on.
+notice on the wire: the finalize wait ends early when every voter agrees that may be there; what comes meanwhile is
+counted instead of dropped; a voter that weighs nothing proposes nobody instead of itself, whom nobody would elect. And
+in one that is for peace: an observer never answers, because the voter would answer that, and so on.
 """
 
 from typing import Final, final
@@ -35,6 +35,7 @@ MIN_RESEND_MS: Final = 200
 MAX_RESEND_MS: Final = 60_000
 MAX_ROUND: Final = 1 << 62
 """A greater round is not believed: rounds must not overflow an i64."""
+NOBODY: Final = -1
 NO_SID: Final = -(1 << 63)
 NO_VOTE: Final = Vote(NO_SID, NO_SID, NO_SID)
 """What those propose who may not lead: less than any vote."""
@@ -61,6 +62,7 @@ class Election:
         "_finalize_ms",
         "_following",
         "_initial",
+        "_lost_leader",
         "_own",
         "_received",
         "_resend_ms",
@@ -82,6 +84,7 @@ class Election:
         self.round = 0
         self._own = NO_VOTE
         self._initial = NO_VOTE
+        self._lost_leader = NOBODY
         self._received: dict[int, Notification] = {}
         self._following: dict[int, Notification] = {}
         self._resend_ms: int | None = None
@@ -100,15 +103,17 @@ class Election:
             return self._resend_ms
         return min(self._finalize_ms, self._resend_ms)
 
-    def on_start(self, zxid: int, peer_epoch: int, now: Now) -> None:
+    def on_start(self, zxid: int, peer_epoch: int, now: Now, lost_leader: int = NOBODY) -> None:
         """Look for a leader, in a new round, with the vote of this moment and not with one that was stored.
 
         Args:
             zxid: of the last transaction in this member's log, committed or not, as it is on disk at this moment:
                 a vote by an older one elects a leader that lacks what others may have committed.
             peer_epoch: the current epoch, as it is on disk.
+            lost_leader: who led until its link was lost: until it is heard, nobody waits for its vote.
         """
         self._own = Vote(self._sid, zxid, peer_epoch)
+        self._lost_leader = lost_leader
         self._begin(now)
 
     def on_config(self, verifier: Verifier, config: bytes, now: Now) -> None:
@@ -129,6 +134,8 @@ class Election:
         if not is_believable or sid == self._sid:
             return
         self._answer(sid, notification)
+        if sid == self._lost_leader:
+            self._lost_leader = NOBODY
         if self._is_waiting() and {sid, notification.vote.leader} <= self._verifier.voters:
             if notification.state == LOOKING:
                 self._on_looking(sid, notification, now)
@@ -227,7 +234,7 @@ class Election:
         agreeing = [sid for sid, other in self._received.items() if is_equal(mine, other)]
         if not self._verifier.has_quorum(agreeing):
             self._finalize_ms = None
-        elif len(agreeing) == len(self._verifier.voters):
+        elif self._verifier.voters <= {*agreeing, self._lost_leader}:
             self._decide(self.vote)
         elif self._finalize_ms is None:
             self._finalize_ms = now.mono_ms + FINALIZE_WAIT_MS

@@ -63,6 +63,7 @@ class Peer:
         "_is_settling",
         "_leader",
         "_learner",
+        "_lost_leader",
         "_outbox",
         "_rest_until_ms",
         "_settings",
@@ -82,6 +83,7 @@ class Peer:
         self._is_settling = False
         self._is_announced = False
         self._rest_until_ms = 0
+        self._lost_leader = NOBODY
         self._early: dict[int, deque[QuorumPacket]] = {}
         self._heard: dict[int, Notification] = {}
         self.state = LOOKING
@@ -180,6 +182,8 @@ class Peer:
         if self._leader is not None:
             self._leader.on_link_lost(link)
         elif self._learner is not None and link == self._learner.link:
+            if self._is_announced:
+                self._lost_leader = self.leader_sid
             self._learner.on_link_lost(now)
         self._turn(now)
 
@@ -331,7 +335,8 @@ class Peer:
         if entries:
             self._outbox.emit(Replay(entries))
         assert self.history.applied_zxid == self.history.last_zxid
-        self._election.on_start(self.history.last_zxid, self.history.current_epoch, now)
+        lost_leader, self._lost_leader = self._lost_leader, NOBODY
+        self._election.on_start(self.history.last_zxid, self.history.current_epoch, now, lost_leader)
         heard, self._heard = self._heard, {}
         for sid, notification in heard.items():
             self._election.on_notification(sid, notification, now)
