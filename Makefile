@@ -17,7 +17,7 @@ MINUTES ?= 60
 COMPILED ?=
 SOURCES := $(shell find src -name '*.py')
 
-.PHONY: run install test check format sim soak bench clean
+.PHONY: run install test check format sim soak chaos bench clean
 
 run: $(VENV)/installed
 	@$(if $(filter 0,$(COMPILED)),PYTHONPATH=src) $(BIN)/python -m zoopark serve $(ARGS)
