@@ -70,7 +70,7 @@ def test_what_was_never_committed_is_taken_back(form: Form, learner: str, leader
     members = form(leader, leader, learner)
     for at, told in enumerate(("TRUNC", "SNAP")):
         members.make_leader(3)
-        doom(members, 3, f"/doomed-{at}")
+        doom(members, 3, at)
         members.start(1, 2)
         if told == "SNAP":
             count(members.client(2), "/n", range(10))
@@ -82,15 +82,15 @@ def test_what_was_never_committed_is_taken_back(form: Form, learner: str, leader
         assert rows == members.rows(2) == members.rows(1)
 
 
-def doom(members: Members, leader: int, path: str) -> None:
+def doom(members: Members, leader: int, at: int) -> None:
     """The leader logs a create while the others do not listen; then all are killed."""
     client = members.client(leader)
-    count(client, f"{path}-before", range(10))
+    count(client, f"/before-{at}", range(10))
     for sid in members.others(leader):
         members.servers[sid].signal(signal.SIGSTOP)
-    client.create_async(path)
+    client.create_async(f"/doomed-{at}")
     logs = members.servers[leader].data_dir / "version-2"
-    until(lambda: any(path.encode() in file.read_bytes() for file in logs.glob("log.*")), bool)
+    until(lambda: any(b"/doomed-%d" % at in file.read_bytes() for file in logs.glob("log.*")), bool)
     for server in members.servers.values():
         server.kill()
     client.stop()
