@@ -91,7 +91,7 @@ def test_an_ephemeral_makes_a_local_session_one_of_the_ensemble(build: Build, ki
     owners = {sid: members.session(sid) for sid in members.servers}
     for sid, owner in owners.items():
         assert write(owner, f"/e{sid}", EPHEMERAL)[0] == 0
-        assert until(lambda: counts(members, one)[0], lambda found, n=sid: found == f"zk_global_sessions\t{n}")
+        until(lambda: counts(members, one)[0], f"zk_global_sessions\t{sid}".__eq__)
     moved = members.session(other, owners[one])
     assert write(moved, "/moved")[0] == 0
     local = members.session(other)

@@ -1,8 +1,10 @@
 """The desk for scripts of whole members: clients by name, links and disks that do as they are told.
 
     members a b c d                who there is, servers 1, 2, 3, 4; the first three vote; all start and form
+    key localSessionsEnabled true  for the zoo.cfg of the members that come next
     a starts, a crashes, a wiped   a member that is down; wiped: with an empty disk; forgets: with a snapshot and no log
     x at b connect [timeout-ms]    a new session for client x at member b
+    x at b read                    the same, for who asks for a read-only server
     y at c attach x                y takes the session of x over
     x create|set|get|sync|…        as in `tests.scripts.desk`, and `x drop`
     disk b holds, goes             its writes finish only while it goes
@@ -49,6 +51,7 @@ class EnsembleDesk:
 
     def __init__(self) -> None:
         self.house = House()
+        self.keys: dict[str, str] = {}
         self.peers: dict[str, Peer] = {}
         self.asked: dict[tuple[str, int], Request] = {}
         self.sessions: dict[int, str] = {}
@@ -73,8 +76,10 @@ class EnsembleDesk:
     def _act(self, actor: str, *words: str) -> None:
         house = self.house
         if actor == "members":
-            self.house = House("".join(words))
+            self.house = House("".join(words), keys=self.keys)
             self.house.form()
+        elif actor == "key":
+            self.keys[words[0]] = words[1]
         elif actor == "disk":
             (house.held_disks.add if words[1] == "holds" else house.held_disks.discard)(words[0])
         elif actor == "link":
@@ -131,8 +136,8 @@ class EnsembleDesk:
         self.peers[name].raw(data)
 
     def _greeting(self, words: list[str]) -> bytes:
-        if words[0] == "connect":
-            return greeting(timeout_ms=int(words[1]) if words[1:] else TIMEOUT_MS)
+        if words[0] in ("connect", "read"):
+            return greeting(timeout_ms=int(words[1]) if words[1:] else TIMEOUT_MS, is_read_only=words[0] == "read")
         session_id = self.peers[words[1]].session_id
         return greeting(session_id, wire.session_password(session_id))
 

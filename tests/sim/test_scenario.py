@@ -59,7 +59,7 @@ def test_ensembles_with_local_sessions_pass(seed: int) -> None:
     run = Run(plan)
     assert run.go(), run.failure
     truth = run.ensemble.truth
-    assert truth.n_gone > 0 and 0 < len(truth.sessions)
+    assert truth.n_gone > 0 and len(truth.sessions) > 0
 
 
 @pytest.mark.parametrize("name", NEMESES)
