@@ -14,6 +14,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -161,6 +162,12 @@ class Server:
         """Send the process a signal."""
         assert self._process is not None, "not running"
         self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """Stop the process where it is, by SIGSTOP, until `signal` lets it go on; returns when no thread of it runs."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def word(self, command: str) -> str:
         """The answer to a four-letter word; ServerFailedError if the port does not answer."""

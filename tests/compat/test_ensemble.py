@@ -1,6 +1,5 @@
 """Three processes of zoopark form an ensemble."""
 
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.compat.conftest import Form
@@ -58,7 +57,7 @@ def test_what_was_never_committed_is_taken_back(form: Form) -> None:
     client = members.client(leader)
     count(client, "/n", range(10))
     for sid in members.others(leader):
-        members.servers[sid].signal(signal.SIGSTOP)
+        members.servers[sid].freeze()
     client.create_async("/doomed", b"doomed")
     logs = members.servers[leader].data_dir / "version-2"
     until(lambda: any(b"doomed" in path.read_bytes() for path in logs.glob("log.*")), bool)

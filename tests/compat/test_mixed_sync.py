@@ -1,6 +1,5 @@
 """What servers of one kind tell one of the other kind that was away: SNAP, DIFF from memory and from the log, TRUNC."""
 
-import signal
 from typing import Final
 
 import pytest
@@ -87,7 +86,7 @@ def doom(members: Members, leader: int, at: int) -> None:
     client = members.client(leader)
     count(client, f"/before-{at}", range(10))
     for sid in members.others(leader):
-        members.servers[sid].signal(signal.SIGSTOP)
+        members.servers[sid].freeze()
     client.create_async(f"/doomed-{at}")
     logs = members.servers[leader].data_dir / "version-2"
     until(lambda: any(b"/doomed-%d" % at in file.read_bytes() for file in logs.glob("log.*")), bool)
