@@ -1,5 +1,6 @@
 """What lies on a member's disk, read with the product's own readers while the member is down."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -10,6 +11,7 @@ from zoopark.log.logreader import read_from
 from zoopark.log.snapfiles import snapshots
 from zoopark.server.config import Config, default_config
 from zoopark.server.recovery import log_directory, recover, snapshot_directory
+from zoopark.server.rewriting import is_hole
 from zoopark.sim.checkers import Violation
 from zoopark.tree.tree import Tree
 from zoopark.zxid import make_zxid
@@ -31,6 +33,13 @@ class Shelf:
     def logged(self) -> list[tuple[int, bytes]]:
         """Every (zxid, transaction) in its log. Errors: StorageError."""
         return list(read_from(self.disk, log_directory(self.config), 0))
+
+    def history(self) -> list[tuple[int, bytes]]:
+        """What is in its log without a hole, up to its end."""
+        kept = [file.zxid for file in snapshots(self.disk, snapshot_directory(self.config))]
+        logged = self.logged()
+        holes = [at for at, (one, two) in enumerate(pairwise(logged), 1) if is_hole(one[0], two[0], kept)]
+        return logged[holes[-1] :] if holes else logged
 
     def promised(self) -> int:
         """The last zxid that it may have acknowledged, or the first of the epoch that it has accepted."""

@@ -47,7 +47,7 @@ def judge(home: Path) -> Verdict:
     Raises Violation.
     """
     shelves = {int(place.name): Shelf(place / "data") for place in sorted(home.glob("[0-9]"))}
-    committed = one_history(shelf.logged() for shelf in shelves.values())
+    committed = one_history(shelf.history() for shelf in shelves.values())
     replay, histories = Replay(committed), dict[bytes, list[Operation]]()
     counts = {"transactions committed": len(committed), "told": 0, "operations": 0}
     held: tuple[int, ...] = ()

@@ -6,10 +6,15 @@ from tests.properties.workshop import KINDS, replay, state_of
 from tests.server.test_recovery import CONFIG, LOGS, SNAPSHOTS, busy_shop, disk_with, recovered
 from zoopark.log.logreader import truncate
 from zoopark.log.snapfiles import snapshots
-from zoopark.server.rewriting import begin_with, read_for_learner, recent_entries, truncate_files
+from zoopark.log.txnlog import TxnLog, log_files
+from zoopark.server.rewriting import begin_with, is_hole, read_for_learner, recent_entries, truncate_files
+from zoopark.sim.disk import SimDisk
 from zoopark.tree.snapshot import write_snapshot
 from zoopark.tree.tree import Tree
 from zoopark.zab.effects import ReadLog
+from zoopark.zxid import make_zxid
+
+EPOCH_1 = [make_zxid(1, counter) for counter in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("zxid", [12, 6, 5, 4, 1])
@@ -67,6 +72,40 @@ def test_a_damaged_log_is_a_snapshot_instead() -> None:
     (path, _), *_ = disk.files(LOGS, "log.")
     disk.write(path, 200, b"\x55" * 8, is_synced=True)
     assert read_for_learner(CONFIG, disk, ReadLog(1, 3, 13, 1000.0)) is None
+
+
+def interrupted() -> SimDisk:
+    """A leader's snapshot of 13, the end of epoch 0, was saved, and the crash came before the older log was removed.
+
+    The log holds 1 to 5 of epoch 0, then 1 to 3 of epoch 1.
+    """
+    shop = busy_shop()
+    disk = disk_with(shop, (13,))
+    for _, path in log_files(disk, LOGS):
+        disk.remove(path)
+    TxnLog(disk, LOGS, 0, 4096).append(shop.log[:5])
+    later = [
+        (zxid, txn[:12] + zxid.to_bytes(8, "big") + txn[20:]) for zxid, (_, txn) in zip(EPOCH_1, shop.log, strict=False)
+    ]
+    TxnLog(disk, LOGS, 13, 4096).append(later)
+    return disk
+
+
+def test_a_learner_is_not_read_over_a_hole_that_a_snapshot_left() -> None:
+    """A kill -9 between the save of a leader's snapshot and the removal of the older log: what follows may be the
+    first transaction of an epoch, as if nothing was missing."""
+    disk = interrupted()
+    for from_zxid in (3, 5):
+        assert read_for_learner(CONFIG, disk, ReadLog(1, from_zxid, EPOCH_1[-1], 1000.0)) is None
+    entries = read_for_learner(CONFIG, disk, ReadLog(1, EPOCH_1[0], EPOCH_1[-1], 1000.0))
+    assert entries is not None and [zxid for zxid, _ in entries] == EPOCH_1
+
+
+@pytest.mark.parametrize(
+    ("zxid", "next_zxid", "expected"), [(5, 6, False), (5, 14, True), (13, 14, False), (5, 13, False), (14, 15, False)]
+)
+def test_only_a_snapshot_tells_of_a_hole(zxid: int, next_zxid: int, expected: bool) -> None:
+    assert is_hole(zxid, next_zxid, [20, 13]) == expected
 
 
 @pytest.mark.parametrize(("roll_at", "first"), [(0, 1), (6, 7)])

@@ -60,19 +60,21 @@ def read_for_learner(config: Config, disk: Disk, wanted: ReadLog) -> list[Entry]
         return None
     limit = wanted.size_factor * disk.size(kept[0].path)
     try:
-        return _read_within(disk, directory, files[-1], wanted, limit)
+        return _read_within(read_from(disk, directory, files[-1]), wanted, limit, [file.zxid for file in kept])
     except StorageError:
         return None
 
 
 def _read_within(
-    disk: Disk, directory: str, first_zxid: int, wanted: ReadLog, limit_bytes: float
+    log: Iterable[Entry], wanted: ReadLog, limit_bytes: float, snapshot_zxids: list[int]
 ) -> list[Entry] | None:
     entries: list[Entry] = []
     size_bytes = 0
-    for zxid, txn in read_from(disk, directory, first_zxid):
+    for zxid, txn in log:
         if zxid > wanted.upto_zxid or size_bytes > limit_bytes:
             break
+        if entries and is_hole(entries[-1][0], zxid, snapshot_zxids):
+            entries, size_bytes = [], 0
         if zxid <= wanted.from_zxid:
             entries = [(zxid, txn)]
         else:
@@ -81,6 +83,16 @@ def _read_within(
         if zxid == wanted.upto_zxid:
             return entries if size_bytes <= limit_bytes and entries[0][0] <= wanted.from_zxid else None
     return None
+
+
+def is_hole(zxid: int, next_zxid: int, snapshot_zxids: Iterable[int]) -> bool:
+    """Whether something is missing between two transactions that follow each other in a log.
+
+    Where a leader's snapshot took the place of what lies between, and `begin_with` did not come to its end, or was
+    Apache's, the next may well be the first of an epoch; then only the snapshot tells. One that a server has written
+    of its own tree lies at a transaction of its log.
+    """
+    return any(zxid < found < next_zxid for found in snapshot_zxids)
 
 
 def recent_entries(config: Config, disk: Disk, last_zxid: int) -> list[Entry]:
@@ -95,9 +107,10 @@ def recent_entries(config: Config, disk: Disk, last_zxid: int) -> list[Entry]:
     entries = deque(read_from(disk, directory, files[-1]), maxlen=WINDOW_TXNS)
     if not entries or entries[-1][0] != last_zxid:
         return []
+    kept = [file.zxid for file in snapshots(disk, snapshot_directory(config))]
     found = [entries[-1]]
     for entry in islice(reversed(entries), 1, None):
-        if not is_next(found[-1][0], entry[0]):
+        if not is_next(found[-1][0], entry[0]) or is_hole(entry[0], found[-1][0], kept):
             break
         found.append(entry)
     return found[::-1]
