@@ -59,7 +59,7 @@ $(BIN)/python:
 
 # Each stamp is renewed when what it was made of is newer.
 $(VENV)/installed: pyproject.toml setup.py $(SOURCES) | $(BIN)/python
-	@echo "installing zoopark into $(VENV); compiling takes a minute"
+	@echo "installing zoopark into $(VENV); compiling takes two minutes"
 	@rm -rf build
 	$(BIN)/python -m pip install -q .
 	@touch $@
