@@ -10,11 +10,9 @@ It must never be kinder than sockets: a dial may fail or come to nothing, a link
 from collections.abc import Callable
 from typing import Any, Final, final
 
-from zoopark.log.logreader import read_from
-from zoopark.log.snapfiles import snapshots
 from zoopark.record import Effect, Now
 from zoopark.server import effects as served
-from zoopark.server.recovery import log_directory, snapshot_directory
+from zoopark.server.rewriting import read_for_learner
 from zoopark.sim.machine import Machine
 from zoopark.sim.network import GONE, Link
 from zoopark.sim.world import DIAL, DISK, MS, PACKET, SNAPSHOT, TIMER, VOTE
@@ -251,26 +249,8 @@ class QuorumLinks:
         machine = self.machine
         if life == machine.life and machine.member is not None:
             machine.world.mark("log read for a learner")
-            machine.give(machine.member.on_log_read, effect.link, self._read(effect))
-
-    def _read(self, effect: agreed.ReadLog) -> list[tuple[int, bytes]] | None:
-        """The entries that ReadLog asks for, by its rules."""
-        disk, config = self.machine.storage.disk, self.machine.config
-        directory = log_directory(config)
-        files = snapshots(disk, snapshot_directory(config))
-        limit = effect.size_factor * disk.size(files[0].path) if files else 0
-        entries: list[tuple[int, bytes]] = []
-        size = 0
-        for zxid, txn in read_from(disk, directory, 1):
-            if zxid > effect.upto_zxid:
-                break
-            if zxid <= effect.from_zxid:
-                entries, size = [(zxid, txn)], 0
-            else:
-                entries.append((zxid, txn))
-                size += len(txn)
-        has_start = bool(entries) and entries[0][0] <= effect.from_zxid and entries[-1][0] == effect.upto_zxid
-        return entries if has_start and size <= limit else None
+            entries = read_for_learner(machine.config, machine.storage.disk, effect)
+            machine.give(machine.member.on_log_read, effect.link, entries)
 
     # Inputs.
 
