@@ -95,8 +95,8 @@ class Wires:
         self._follow(before)
 
     def remove(self) -> None:
-        """Take it down; nobody uses it any more."""
-        _ip("link", "delete", BRIDGE)
+        """Take it down; nobody uses it any more. A namespace takes its links along some time after it is deleted."""
+        _batch([], [f"link delete {name}" for name in [BRIDGE, *(f"to{place}" for place in self.places[:-1])]])
         for place in self.places[:-1]:
             _ip("netns", "delete", _name(place))
 
