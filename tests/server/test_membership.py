@@ -65,8 +65,10 @@ def test_a_server_line_names_its_parts(text: str, seat: Seat, told: str) -> None
         ("server.1=h:1:2|k:1", ALLOWED),
         ("server.1=h:1:2|k:1:0", ALLOWED),
         ("server.1=h:1:2;0", ALLOWED),
-        ("server.=h:1:2", "server.N with a whole number N from 0 to 255 is allowed"),
-        ("server.256=h:1:2", "server.N with a whole number N from 0 to 255 is allowed"),
+        ("server.=h:1:2", "server.N with N from 0 to 255, no zeros in front, is allowed"),
+        ("server.256=h:1:2", "server.N with N from 0 to 255, no zeros in front, is allowed"),
+        ("server.09=h:1:2", "server.N with N from 0 to 255, no zeros in front, is allowed"),
+        ("server.01=h:1:2|k:1:2", "server.N with N from 0 to 255, no zeros in front, is allowed"),
     ],
 )
 def test_a_bad_server_line_is_refused_with_its_place(text: str, allowed: str) -> None:

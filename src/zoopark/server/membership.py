@@ -143,11 +143,14 @@ def read_myid(text: str, place: str) -> int:
 
 
 def read_seat(line: Line) -> Seat:
-    """The server of a line server.N. Raises ConfigError."""
+    """The server of a line server.N; no zeros in front of N, so that no two lines are of one server.
+
+    Raises ConfigError.
+    """
     place, key, text = line
     number = key.removeprefix("server.")
-    if not re.fullmatch("[0-9]{1,18}", number) or int(number) > MAX_SID:
-        raise ConfigError(f"{place}{key}={text}: server.N with a whole number N from 0 to {MAX_SID} is allowed")
+    if not re.fullmatch("0|[1-9][0-9]{0,17}", number) or int(number) > MAX_SID:
+        raise ConfigError(f"{place}{key}={text}: server.N with N from 0 to {MAX_SID}, no zeros in front, is allowed")
     match = _SERVER.fullmatch(text.strip())
     places = tuple([_place(part) for part in match["places"].split("|")]) if match is not None else ()
     client_port = int(match["client"] or "0") if match is not None else 0
