@@ -129,7 +129,7 @@ REFUSED = [
         "server.1=a:2888:3888:Observer",
         "zoo.cfg:3: server.1=a:2888:3888:Observer: observers need two participants or more",
     ),
-    ("server.x=a:1:2", "zoo.cfg:3: server.x=a:1:2: server.N with a whole number N from 0 to 255 is allowed"),
+    ("server.x=a:1:2", "zoo.cfg:3: server.x=a:1:2: server.N with N from 0 to 255, no zeros in front, is allowed"),
     (
         "server.1=a:1:2;99999",
         "zoo.cfg:3: server.1=a:1:2;99999: "
