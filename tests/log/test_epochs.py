@@ -42,6 +42,7 @@ def content(disk: SimDisk) -> dict[str, bytes]:
         ({"currentEpoch": "2", "acceptedEpoch": "4"}, 3, 2, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "4"}, 3, 2, 4),
         ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": "x"}, 4, 2, 4),
+        ({"currentEpoch": "2", "acceptedEpoch": "4", "currentEpoch_tmp": str(MAX_EPOCH + 1)}, 4, 2, 4),
     ],
 )
 def test_load(files: dict[str, str], zxid_epoch: int, current: int, accepted: int) -> None:

@@ -114,14 +114,14 @@ class Epochs:
             return None
         text = self._disk.read(path, 0, MAX_FILE_BYTES)
         first = text.partition(b"\n")[0].strip().removeprefix(b"+")
-        if name.endswith(TEMPORARY_SUFFIX) and not first.isdigit():
-            return None  # its write was not finished
-        if not first.isdigit() or int(first) > MAX_EPOCH:
+        if first.isdigit() and int(first) <= MAX_EPOCH:
+            return int(first)
+        if not name.endswith(TEMPORARY_SUFFIX):
             raise StorageError(
                 f"{path}: holds {text.decode('latin-1')!r}, not an epoch in decimal digits up to {MAX_EPOCH}. "
                 f"Restore it from a backup, or {MENDING[name]}"
             )
-        return int(first)
+        return None  # its write was not finished
 
     def _write(self, name: str, epoch: int) -> None:
         path = f"{self._directory}/{name}"
