@@ -363,7 +363,7 @@ def _load_dynamic(name: str, text: str) -> Config:
 
 @pytest.mark.parametrize(
     ("name", "version"),
-    [("z.dyn", 0), ("/etc/zoo.cfg.dynamic", 0), ("zoo.cfg.dynamic.10000000c", 0x10000000C), ("10", 0x10)],
+    [("z.dyn", 0), ("/etc/zoo.cfg.dynamic", 0), ("zoo.cfg.dynamic.10000000c", 0x10000000C), ("10", 0), ("cafe", 0)],
 )
 def test_server_lines_may_stand_in_a_file_of_their_own(name: str, version: int) -> None:
     """Apache's servers move them there once reconfiguration is enabled; the end of the name is the version."""

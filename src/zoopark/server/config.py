@@ -315,11 +315,10 @@ def _is_below(text: str, floor: int) -> bool:
 
 
 def _read_membership(in_file: dict[str, _Given], sid: int) -> Membership | None:
-    """As in ZooKeeper, the version of a dynamic file is the last part of its name, if that is a hexadecimal number."""
+    """As in ZooKeeper, the version of a dynamic file is what follows the last dot of its name, in hexadecimal digits."""
     dynamic = in_file.get(_DYNAMIC)
-    suffix = dynamic.text.rpartition(".")[2] if dynamic is not None else ""
-    version = int(suffix, 16) if re.fullmatch("[0-9a-fA-F]{1,15}", suffix) else 0
-    return read_membership(_membership_lines(in_file), sid, version)
+    version = re.search(r"\.([0-9a-fA-F]{1,15})$", dynamic.text) if dynamic is not None else None
+    return read_membership(_membership_lines(in_file), sid, int(version[1], 16) if version is not None else 0)
 
 
 def _membership_lines(in_file: dict[str, _Given]) -> list[Line]:
