@@ -196,6 +196,23 @@ def test_a_vote_for_oneself_or_for_nobody_goes_nowhere() -> None:
     _play(scene)
 
 
+def test_a_server_with_several_networks_may_come_over_any(caplog: pytest.LogCaptureFixture) -> None:
+    """After a network has failed it redials over another one; its addresses are the same."""
+    places = (("127.0.0.1", 7), ("127.0.0.2", 7))
+
+    async def scene(booths: dict[int, Booth]) -> None:
+        await booths[1].open()
+        for round_, (source, _) in enumerate(places):
+            plug = socket.create_connection(booths[1].address, 10, (source, 0))
+            plug.sendall(encode_opening(Opening(3, places), is_multi_address=True))
+            plug.sendall(encode_notification(_vote(round_)))
+            assert await booths[1].hear() == (3, round_)
+            plug.close()
+
+    _play(scene)
+    assert not [record.message for record in caplog.records if "one myid" in record.message]
+
+
 def test_two_servers_with_one_id_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
     """They come in turns, from one machine or two; a server that comes again from where it was is nothing new."""
 

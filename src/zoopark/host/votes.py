@@ -209,9 +209,14 @@ class Votes:
                 way.link.transport.abort()
 
     def _compare(self, link: VoteLink, opening: Opening, way: _Way) -> None:
-        """Say so if the one who came before with this id was elsewhere, or said that it listens elsewhere."""
+        """Say so if the one who came before with this id was elsewhere, or said that it listens elsewhere.
+
+        A server that listens on several networks may come over any of them.
+        """
         assert link.transport is not None
-        places = [source_of(link.transport), *(f"{host}:{port}" for host, port in opening.addresses)]
+        places = sorted(f"{host}:{port}" for host, port in opening.addresses)
+        if len(places) < 2:
+            places.insert(0, source_of(link.transport))
         came, way.came = way.came, ", at ".join(places)
         if came not in ("", way.came):
             text = f"server {opening.sid} came from {came}, and comes from {way.came}: two servers with one myid?"
