@@ -274,7 +274,8 @@ def mute_one(fate: Fate) -> End:
 
 def one_way(fate: Fate) -> End:
     """One way between two members."""
-    return _partition(fate, [(_sids(fate)[0], _sids(fate)[-1])])
+    one, *_, other = _sids(fate)
+    return _partition(fate, [(one, other)])
 
 
 def majority_ring(fate: Fate) -> End:

@@ -75,10 +75,12 @@ class Wires:
 
     def cut(self, ways: Iterable[Way]) -> Callable[[], None]:
         """Cut these ways; what is returned ends that."""
+        wanted = frozenset(ways)
+        assert all(begin != to for begin, to in wanted), wanted
         self._n_cuts += 1
         serial = self._n_cuts
         before = self.blocked()
-        self.cuts[serial] = frozenset(ways)
+        self.cuts[serial] = wanted
         self._follow(before)
 
         def end() -> None:

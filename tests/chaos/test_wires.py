@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaos import seal
-from chaos.wires import address
+from chaos.wires import Wires, address
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -59,6 +59,12 @@ print(seen)
 
 def test_every_place_has_an_address_of_its_own() -> None:
     assert socket.inet_aton(address(1)) != socket.inet_aton(address(2))
+
+
+def test_nobody_is_cut_from_himself() -> None:
+    """It would be counted as a fault and do nothing."""
+    with pytest.raises(AssertionError):
+        Wires([1, 2]).cut([(1, 2), (2, 2)])
 
 
 def test_ways_are_cut_one_by_one_and_mended() -> None:
