@@ -59,10 +59,14 @@ class Members:
             self.servers[sid] = server
 
     def start(self, *sids: int) -> "Members":
-        """Start these, or all of them, and return when all of these serve."""
+        """Start these, or all of them, and return when all of these serve; if one does not, no server is left."""
         self._said.update((sid, len(self.servers[sid].log)) for sid in sids or self.servers)
-        with ThreadPoolExecutor(len(self.servers)) as pool:
-            list(pool.map(lambda sid: self.servers[sid].start(), sids or self.servers))
+        try:
+            with ThreadPoolExecutor(len(self.servers)) as pool:
+                list(pool.map(lambda sid: self.servers[sid].start(), sids or self.servers))
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
