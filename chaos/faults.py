@@ -54,9 +54,12 @@ class Fate:
         self._next_s = 0.0
         self._later: list[tuple[float, End]] = []
         self._now_s = 0.0
+        self._is_over = False
 
     def step(self, now_s: float) -> None:
         """Begin and end what is due."""
+        if self._is_over:
+            return
         self._now_s = now_s
         for due in [one for one in self._later if one[0] <= now_s]:
             self._later.remove(due)
@@ -73,9 +76,8 @@ class Fate:
             self._ends.append((now_s + self.duration_s(), name, FAULTS[name](self)))
 
     def stop(self) -> None:
-        """Nothing more happens; what goes on is for `Ensemble.heal` to end."""
-        self._ends.clear()
-        self._later.clear()
+        """Nothing ever happens again; what goes on is for `Ensemble.heal` to end."""
+        self._is_over = True
 
     def later(self, delay_s: float, act: End) -> None:
         """Do something a little later, unless all is over."""

@@ -31,11 +31,17 @@ def test_few_things_happen_at_once(tmp_path: Path) -> None:
         fate.step(step / 10)
         under_way = told.count("pause all") - told.count("end of pause all")
         assert under_way <= MAX_AT_ONCE
-    fate.stop()
-    before = list(told)
+
+
+def test_nothing_happens_after_the_stop(tmp_path: Path) -> None:
+    """What `Ensemble.heal` has made well must stay so."""
+    fate, told = fate_of(tmp_path, 1, ["pause all"])
+    fate.step(1)
+    assert told == ["pause all"]
     fate.later(0.1, lambda: told.append("later"))
     fate.stop()
-    assert told == before
+    fate.step(1e9)
+    assert told == ["pause all"]
 
 
 def test_faults_last_neither_too_short_nor_too_long(tmp_path: Path) -> None:
