@@ -8,6 +8,7 @@ from tests.server.house import House
 from tests.server.stand import Peer, greeting, wire_session
 from tests.server.test_ensemble import opened, say
 from zoopark import errors
+from zoopark.server.effects import SaveSnapshot
 
 KEYS = {"readonlymode.enabled": "true", "4lw.commands.whitelist": "*", "tickTime": "1000"}
 
@@ -148,3 +149,44 @@ def test_a_session_here_ends_when_its_client_is_silent_or_closes_it() -> None:
     for session_id in (silent_id, closing.session_id):
         assert wire_session(greeted(house, session_id=session_id).frames[0]) == 0
     assert house.member("a").local.tracker.by_id == {}
+
+
+def behind_its_disk() -> House:
+    """Member c led, has logged what nobody else has, and is alone again while its disk saves what replaces it."""
+    house = House(keys=KEYS)
+    assert house.form() == "c"
+    peer = opened(house, "c")
+    peer.ask(ask.create("/kept"))
+    ways = [way for other in "ab" for way in (("c", other), (other, "c"))]
+    house.held_links.update(ways)
+    peer.send(ask.create("/gone"))
+    house.wait(20_000)
+    house.held_disks.add("c")
+    for other in "ab":
+        house.lose("c", other)
+        house.lose(other, "c")
+        house.cut("c", other)
+    work = house.rooms["c"].work
+    for _ in range(900):
+        while work and not isinstance(work[0], SaveSnapshot):
+            house.rooms["c"].finish(house.now)
+            house.settle()
+        if work:
+            break
+        house.wait(20)
+    assert work, "no snapshot came"
+    house.cut("c", "a")
+    house.cut("c", "b")
+    house.held_links.update(ways)
+    return house
+
+
+def test_nobody_is_served_while_the_tree_is_about_to_be_replaced() -> None:
+    """What is taken back would be read, and go without a word. The wait begins anew."""
+    house = behind_its_disk()
+    house.wait(30_000)
+    assert say(house, "c", "isro") == "null"
+    house.held_disks.clear()
+    house.wait(4_000)
+    peer = served(house, "c")
+    assert [peer.ask(ask.get_data(path)).err for path in ("/kept", "/gone")] == [errors.OK, errors.NO_NODE]

@@ -114,7 +114,7 @@ class EnsembleMember:
         self.local = self.clients.parts.local = LocalSessions(config, settings.sid)
         self.pipeline.preparer.local = self.local
         self.clients.words.local = self.local
-        self.read_only = ReadOnly(self.clients, self.sessions, self.local)
+        self.read_only = ReadOnly(self.clients, self.sessions, self.local, history)
         self.snapshots = SnapshotSchedule(config, random)
         self.standing = Standing(self.peer, self.metrics, now)
         self.clients.words.standing = self.standing
@@ -205,6 +205,7 @@ class EnsembleMember:
 
         Its tree is the one of SaveSnapshot; or the host has loaded it from what it saved, and called `on_reloaded`.
         """
+        assert not self._serves_somebody(), "a tree is replaced under its clients"
         self._stir(now)
         if self._received is not None:
             adopt(self.tree, self._received)
@@ -224,7 +225,7 @@ class EnsembleMember:
 
     def on_reloaded(self, tree: Tree) -> None:
         """The database was recovered anew, after a truncation or from a snapshot; `tree` is used up."""
-        assert not self.became.is_serving, "a tree is replaced under its clients"
+        assert not self._serves_somebody(), "a tree is replaced under its clients"
         adopt(self.tree, tree)
         self._set_config()
 
@@ -329,6 +330,9 @@ class EnsembleMember:
 
     # ---- inside
 
+    def _serves_somebody(self) -> bool:
+        return self.became.is_serving or self.read_only.is_serving
+
     def _set_config(self) -> None:
         """Whatever a snapshot says, /zookeeper/config is the configuration of this member."""
         set_config(self.tree, *self._config, self._now.wall_ms)
@@ -383,14 +387,14 @@ class EnsembleMember:
             self.learning.on_delivered(entries, self._now)
 
     def _replay(self, entries: list[Entry]) -> None:
-        assert not self.became.is_serving, "replayed under the eyes of clients"
+        assert not self._serves_somebody(), "replayed under the eyes of clients"
         self.snapshots.n_txns += len(entries)
         for zxid, txn in entries:
             self.learning.apply(zxid, txn)
 
     def _become(self, became: Became) -> None:
         """The role changed; whatever was before ends with its clients."""
-        if self.became.is_serving or self.read_only.is_serving:
+        if self._serves_somebody():
             self.clients.parts.is_serving = False
             self.clients.close_all(
                 "this server is read-only no more"
