@@ -55,18 +55,20 @@ def _rounds(options: argparse.Namespace) -> int:
 
 
 def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) -> bool:
-    """One round; its history is kept if it violates something."""
+    """One round; its history is kept if it violates something, or cannot go on."""
     home = Path(tempfile.mkdtemp(prefix="zoopark-chaos-"))
     lines: list[str] = []
     one = Round(home, seed, seconds, is_sealed(), _say if is_verbose else lines.append)
     began_s = time.monotonic()
     try:
         asyncio.run(one.go())
-    except BROKEN as error:
+    except Exception as error:
         for line in lines[-20:]:
             _say(line)
         _say(f"seed {seed}: {type(error).__name__}: {error}")
         _say(f"kept: {_keep(one, home)}")
+        if not isinstance(error, BROKEN):
+            raise
         return False
     except BaseException:
         _clear(one, home)

@@ -9,6 +9,7 @@ A process that ends for any other reason, or says anything that nobody expects o
 """
 
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -27,6 +28,7 @@ SOURCE: Final = Path(package.__file__).resolve().parents[1]
 """Members run the zoopark that this process has imported, from its sources or compiled."""
 DISK_BYTES: Final = 48 << 20
 BALLAST: Final = "ballast"
+BALLAST_BYTES: Final = 1 << 20
 STOP_S: Final = 20.0
 SCRIBE_S: Final = 1.0
 MAX_RSS_KB: Final = 120 << 10
@@ -182,9 +184,13 @@ class Member:
     def fill_disk(self) -> None:
         """Leave no room on its own disk."""
         self.is_sick = self._was_sick = True
-        with (self.data / BALLAST).open("wb") as ballast:
-            room = os.statvfs(self.data)
-            os.posix_fallocate(ballast.fileno(), 0, room.f_bavail * room.f_frsize)
+        try:
+            with (self.data / BALLAST).open("wb", buffering=0) as ballast:
+                while True:
+                    ballast.write(bytes(BALLAST_BYTES))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
 
     def fail_disk(self) -> None:
         """Let every write of its process to a file fail from now on, with EFBIG."""
