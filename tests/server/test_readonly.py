@@ -9,6 +9,7 @@ from tests.server.stand import Peer, greeting, wire_session
 from tests.server.test_ensemble import opened, say
 from zoopark import errors
 from zoopark.server.effects import SaveSnapshot
+from zoopark.server.sessions import first_session_id
 
 KEYS = {"readonlymode.enabled": "true", "4lw.commands.whitelist": "*", "tickTime": "1000"}
 
@@ -82,12 +83,18 @@ def test_a_client_that_wants_to_write_is_sent_away_without_a_word() -> None:
 
 
 def test_a_session_of_the_ensemble_cannot_go_on_here() -> None:
-    """It must not be told that it is over either: with a quorum it goes on. One that nobody knows is over."""
+    """It must not be told that it is over either: with a quorum it goes on, also one that is not known here yet."""
     house = lonely()
-    (session_id,) = house.member("a").tree.sessions
-    known, unknown = greeted(house, session_id=session_id), greeted(house, session_id=77)
-    assert known.frames == [] and known.why is not None
-    assert wire_session(unknown.frames[0]) == 0 and unknown.frames[0][-1] == 1
+    (known,) = house.member("a").tree.sessions
+    for session_id in (known, first_session_id(house.rooms["b"].sid, house.now.wall_ms)):
+        peer = greeted(house, session_id=session_id)
+        assert peer.frames == [] and peer.why is not None
+
+
+def test_a_session_that_began_here_and_is_unknown_is_over() -> None:
+    house = lonely()
+    peer = greeted(house, session_id=first_session_id(house.rooms["a"].sid, house.now.wall_ms))
+    assert wire_session(peer.frames[0]) == 0 and peer.frames[0][-1] == 1
 
 
 def test_the_words_tell_it() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoopark.server.sessions import UNHEARD, SessionTracker, first_session_id
+from zoopark.server.sessions import UNHEARD, SessionTracker, first_session_id, sid_of
 
 TICK_MS = 2_000
 
@@ -109,6 +109,7 @@ def test_ids_wrap_around_past_the_marks() -> None:
 def test_the_first_id_tells_server_and_time(server_id: int, wall_ms: int, expected: int) -> None:
     """The server's id in the highest byte, 40 bits of the time, 16 bits to count."""
     assert first_session_id(server_id, wall_ms) == expected
+    assert sid_of(expected) == server_id & 0xFF
 
 
 def test_a_later_start_makes_later_ids() -> None:

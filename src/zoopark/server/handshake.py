@@ -107,8 +107,8 @@ def _go_on(begun: Begun, parts: Parts, request: ConnectRequest, now: Now) -> Non
     """A client wants to go on with a session: one of this server's own, or one that all servers know."""
     local = parts.local.find(request.session_id) if parts.local is not None else None
     session = local or parts.sessions.by_id.get(request.session_id)
-    if parts.is_read_only() and session is not None and local is None:
-        begun.why = "this server is read-only, and the session is one of the whole ensemble"
+    if local is None and _may_live_elsewhere(parts, request.session_id):
+        begun.why = "this server is read-only, and the session may live where there is a leader"
         return
     _close_former(parts, session)
     if parts.ask is not None and local is None:
@@ -120,6 +120,14 @@ def _go_on(begun: Begun, parts: Parts, request: ConnectRequest, now: Now) -> Non
     if begun.session is None and not begun.is_asked:
         begun.why = f"session {request.session_id:#x} is not open, or the password is wrong"
         begun.refusal = refusal_of(request.has_read_only, parts.is_read_only())
+
+
+def _may_live_elsewhere(parts: Parts, session_id: int) -> bool:
+    """Whether this is a read-only server, which knows of no end but that of what began here and is gone."""
+    local = parts.local
+    if local is None or not local.is_read_only:
+        return False
+    return session_id in parts.sessions.by_id or not local.began_here(session_id)
 
 
 def refusal_of(has_read_only: bool, is_read_only: bool = False) -> bytes:

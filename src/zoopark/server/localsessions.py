@@ -21,11 +21,10 @@ from zoopark.jute.buffer import Reader
 from zoopark.jute.txn import read_acl_bytes
 from zoopark.record import Now
 from zoopark.server.config import Config
-from zoopark.server.sessions import Session, SessionTracker
+from zoopark.server.sessions import Session, SessionTracker, sid_of
 
 _EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
 _CREATES: Final = (proto.CREATE, proto.CREATE2)
-_SID_SHIFT: Final = 56
 
 
 @final
@@ -75,6 +74,10 @@ class LocalSessions:
         """The local session with this id."""
         return self.tracker.by_id.get(session_id)
 
+    def began_here(self, session_id: int) -> bool:
+        """Whether the id of a session, local or not, was given by this server."""
+        return sid_of(session_id) == self.sid & 0xFF
+
     def remove(self, session: Session) -> None:
         """Its client has closed it."""
         self.tracker.remove(session.session_id)
@@ -95,7 +98,7 @@ class LocalSessions:
         """The error for a write of a session that is not known to everybody, OK if it may be prepared."""
         if session_id in self.tracker.by_id:
             return errors.EPHEMERAL_ON_LOCAL_SESSION if is_ephemeral else errors.OK
-        is_of_another = self.is_enabled and session_id >> _SID_SHIFT & 0xFF != self.sid & 0xFF
+        is_of_another = self.is_enabled and not self.began_here(session_id)
         return errors.OK if is_of_another and not is_ephemeral else errors.SESSION_EXPIRED
 
     # ---- time

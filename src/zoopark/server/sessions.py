@@ -13,6 +13,7 @@ OWN: Final = -1
 NOBODY: Final = -2
 UNHEARD: Final = -1
 """When a session was heard of, on a server that has not heard of it."""
+_SID_SHIFT: Final = 56
 
 
 @final
@@ -137,5 +138,10 @@ def first_session_id(server_id: int, wall_ms: int) -> int:
 
     Wall-clock time, so that a restart never gives an id again that sessions of before still use.
     """
-    value = server_id << 56 | (wall_ms & (1 << 40) - 1) << 16
+    value = server_id << _SID_SHIFT | (wall_ms & (1 << 40) - 1) << 16
     return value - (1 << 64) if value >> 63 else value
+
+
+def sid_of(session_id: int) -> int:
+    """The lowest byte of the sid of the server where a session began."""
+    return session_id >> _SID_SHIFT & 0xFF
