@@ -8,6 +8,7 @@ from tests.server.house import House
 from tests.server.stand import Peer
 from tests.server.test_ensemble import attached, opened, say
 from zoopark import errors
+from zoopark.record import Now
 from zoopark.server.localsessions import creates_ephemeral
 
 LOCAL = {"localSessionsEnabled": "true", "4lw.commands.whitelist": "*"}
@@ -96,6 +97,20 @@ def test_a_silent_local_session_expires_where_it_is(place: str) -> None:
     assert busy.why is None
     assert gone(house, silent, name)
     assert "zk_stale_sessions_expired\t1\n" in say(house, name, "mntr")
+
+
+@pytest.mark.parametrize("place", ["leader", "follower"])
+def test_an_expired_local_session_cannot_become_known_to_all(place: str) -> None:
+    """Its client's last bytes come in the turn in which it expires; a session without an owner would never end."""
+    house, leader, follower = formed(UPGRADING)
+    name = leader if place == "leader" else follower
+    member, peer = house.member(name), opened(house, name)
+    member.on_timeout(Now(house.now.mono_ms + 20_000, house.now.wall_ms + 20_000))
+    peer.send(ask.create("/e", flags=1))
+    house.settle()
+    assert peer.why is not None and "expired" in peer.why
+    assert peer.replies() == []
+    assert all(not house.member(other).tree.sessions for other in house.names)
 
 
 def test_a_local_session_ends_with_its_servers_role() -> None:

@@ -338,9 +338,12 @@ class EnsembleMember:
         set_config(self.tree, *self._config, self._now.wall_ms)
 
     def _end(self, connections: list[tuple[int, str]]) -> None:
-        """Local sessions have expired; these were their connections."""
+        """Local sessions have expired; these were their connections, which may ask for nothing from now on."""
         self.metrics.sessions_expired += len(connections)
-        self.clients.parts.to_close += connections
+        for connection_id, why in connections:
+            connection = self.clients.connections.get(connection_id)
+            if connection is not None:
+                connection.close(why)
 
     def _stir(self, now: Now) -> None:
         self._now = now

@@ -90,7 +90,7 @@ class LocalSessions:
 
     def upgrade(self, session: Session) -> None:
         """The session is one as others are from now on; a createSession is to be submitted ahead of anything else."""
-        assert session.is_local and not self.is_read_only, session.session_id
+        assert session.is_local and not session.is_closing and not self.is_read_only, session.session_id
         self.tracker.remove(session.session_id)
         session.is_local = False
 
