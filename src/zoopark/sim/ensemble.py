@@ -25,7 +25,13 @@ KEYS: Final = {
     "autopurge.purgeInterval": "1",
     "autopurge.snapRetainCount": "3",
 }
-LOCAL_KEYS: Final = {**KEYS, "localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"}
+LOCAL_KEYS: Final = {
+    **KEYS,
+    "localSessionsEnabled": "true",
+    "localSessionsUpgradingEnabled": "true",
+    "readonlymode.enabled": "true",
+}
+"""Nobody here asks for a read-only server; the members check that no tree is replaced while there is one."""
 
 
 @final
@@ -36,7 +42,8 @@ class Kind:
         build: makes one from what was recovered.
         role: reads its role.
         has_quorum_links: whether they talk to each other.
-        has_local_sessions: whether sessions are local until they create an ephemeral.
+        has_local_sessions: whether sessions are local until they create an ephemeral, and members without a leader are
+            read-only servers.
     """
 
     __slots__ = ("build", "has_local_sessions", "has_quorum_links", "role")
