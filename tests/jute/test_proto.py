@@ -14,10 +14,11 @@ from zoopark.jute.buffer import Reader
 
 
 def test_a_connect_request_with_its_last_byte() -> None:
-    data = wire.connect_request(5, 10_000, 0x1234, b"p" * 16)
+    fields = (5, 10_000, 0x1234, b"p" * 16)
+    data = wire.connect_request(*fields)
     assert len(data) == 44
-    assert proto.decode_connect_request(Reader(data + b"\x01")) == proto.ConnectRequest(5, 10_000, 0x1234, b"p" * 16, 1)
-    assert proto.decode_connect_request(Reader(data + b"\x00")) == proto.ConnectRequest(5, 10_000, 0x1234, b"p" * 16, 0)
+    assert proto.decode_connect_request(Reader(data + b"\x01")) == proto.ConnectRequest(*fields, True, True)
+    assert proto.decode_connect_request(Reader(data + b"\x00")) == proto.ConnectRequest(*fields, True, False)
 
 
 def test_a_connect_request_of_an_old_client() -> None:

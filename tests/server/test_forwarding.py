@@ -33,7 +33,8 @@ def test_a_request_and_back() -> None:
     assert packet.data == bytes.fromhex("0102030405060708 00000007 00000005") + b"record"
     request = read_request(packet)
     assert request is not None
-    assert (request.requester, request.cxid, request.op, request.body) == (WHO, 7, proto.SET_DATA, b"record")
+    assert (request.requester.session_id, request.requester.identities) == (WHO.session_id, WHO.identities)
+    assert (request.cxid, request.op, request.body) == (7, proto.SET_DATA, b"record")
 
 
 def test_a_session_that_is_created_has_no_identities() -> None:

@@ -4,20 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoopark.zab.history import (
-    ACCEPTED_EPOCH,
-    CURRENT_EPOCH,
-    Diff,
-    FromLog,
-    History,
-    Plan,
-    Snap,
-    Trunc,
-    is_next,
-    plan_from_log,
-    plan_sync,
-)
+from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, History, is_next
 from zoopark.zab.outbox import Entry
+from zoopark.zab.synchronisation import Diff, FromLog, Plan, Snap, Trunc, plan_from_log, plan_sync
 from zoopark.zxid import counter_of, epoch_of, make_zxid
 
 

@@ -1,8 +1,7 @@
 """The packets of a plan, in the order Apache's learner expects them."""
 
 from zoopark.jute.quorum import COMMIT, DIFF, NEWLEADER, PROPOSAL, SNAP, TRUNC, QuorumPacket
-from zoopark.zab.history import Diff, Snap, Trunc
-from zoopark.zab.synchronisation import opening_of, rest_of
+from zoopark.zab.synchronisation import Diff, Snap, Trunc, opening_of, rest_of
 from zoopark.zxid import make_zxid
 
 EPOCH = make_zxid(3, 0)

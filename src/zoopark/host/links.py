@@ -125,6 +125,9 @@ class QuorumLink:
         self.links.strangers.settle(self.transport)
         self.end()
 
+    def eof_received(self) -> None:
+        """The other side says no more; the loop closes the socket then."""
+
     def pause_writing(self) -> None:
         self.is_choked = True
         if self._source is not None:

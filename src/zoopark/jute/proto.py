@@ -5,11 +5,10 @@ Source: ZooKeeper's zookeeper.jute, module org.apache.zookeeper.proto.
 """
 
 from struct import Struct
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, NULL, Reader, pack_buffer
-from zoopark.record import Record
 
 CREATE: Final = 1
 DELETE: Final = 2
@@ -71,22 +70,18 @@ _WATCHER_EVENT: Final = Struct(">ii")
 _PASSWORD_CONSTANT: Final = 0xB3415C00
 
 
-@final
-class ConnectRequest(Record):
+class ConnectRequest(NamedTuple):
     """The first message of a client.
 
     `has_read_only` tells whether the client sent the readOnly byte (since 3.4); the response then carries it as well.
     """
 
-    __slots__ = ("has_read_only", "is_read_only", "last_zxid_seen", "password", "session_id", "timeout_ms")
-
-    def __init__(self, last_zxid_seen: int, timeout_ms: int, session_id: int, password: bytes, read_only: int) -> None:
-        self.last_zxid_seen = last_zxid_seen
-        self.timeout_ms = timeout_ms
-        self.session_id = session_id
-        self.password = password
-        self.has_read_only = read_only >= 0
-        self.is_read_only = read_only > 0
+    last_zxid_seen: int
+    timeout_ms: int
+    session_id: int
+    password: bytes
+    has_read_only: bool
+    is_read_only: bool
 
 
 def decode_connect_request(reader: Reader) -> ConnectRequest:
@@ -94,8 +89,9 @@ def decode_connect_request(reader: Reader) -> ConnectRequest:
     reader.i32()
     last_zxid_seen, timeout_ms, session_id = reader.i64(), reader.i32(), reader.i64()
     password = reader.buffer()
-    read_only = int(reader.bool()) if reader.rest() else -1
-    return ConnectRequest(last_zxid_seen, timeout_ms, session_id, password or b"", read_only)
+    has_read_only = reader.rest() > 0
+    is_read_only = has_read_only and reader.bool()
+    return ConnectRequest(last_zxid_seen, timeout_ms, session_id, password or b"", has_read_only, is_read_only)
 
 
 def encode_connect_response(

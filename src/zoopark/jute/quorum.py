@@ -14,17 +14,17 @@
 
 Source: ZooKeeper's zookeeper.jute, module org.apache.zookeeper.server.quorum, and QuorumCnxManager, FastLeaderElection.
 Never trusts a length: anybody may open these ports, so each has a limit, and bytes beyond it are Malformed.
+No class here is a Record: compiled, a class has no slots to compare.
 """
 
 from struct import Struct
-from typing import Final, TypeAlias, final
+from typing import Final, NamedTuple, TypeAlias, final
 
 from mypy_extensions import mypyc_attr
 
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, I64, NULL, Reader, pack_buffer, pack_vector
 from zoopark.jute.framing import LENGTH_BYTES, Pieces
-from zoopark.record import Record
 from zoopark.zxid import epoch_of
 
 REQUEST: Final = 1
@@ -218,8 +218,7 @@ class PacketReader:
         return max(length, 0)
 
 
-@final
-class LearnerInfo(Record):
+class LearnerInfo(NamedTuple):
     """Who a learner is.
 
     Args:
@@ -228,12 +227,9 @@ class LearnerInfo(Record):
         config_version: the version of the last configuration it knows; 0 if it did not say.
     """
 
-    __slots__ = ("config_version", "protocol_version", "sid")
-
-    def __init__(self, sid: int, protocol_version: int = PROTOCOL_VERSION, config_version: int = 0) -> None:
-        self.sid = sid
-        self.protocol_version = protocol_version
-        self.config_version = config_version
+    sid: int
+    protocol_version: int = PROTOCOL_VERSION
+    config_version: int = 0
 
 
 _LEARNER_INFO: Final = Struct(">qiq")
@@ -252,8 +248,7 @@ def decode_learner_info(data: bytes | None) -> LearnerInfo:
     return LearnerInfo(sid, protocol_version, reader.i64() if reader.rest() >= 8 else 0)
 
 
-@final
-class Vote(Record):
+class Vote(NamedTuple):
     """Whom a server would follow.
 
     Args:
@@ -262,16 +257,12 @@ class Vote(Record):
         peer_epoch: the current epoch of the proposed leader.
     """
 
-    __slots__ = ("leader", "peer_epoch", "zxid")
-
-    def __init__(self, leader: int, zxid: int, peer_epoch: int) -> None:
-        self.leader = leader
-        self.zxid = zxid
-        self.peer_epoch = peer_epoch
+    leader: int
+    zxid: int
+    peer_epoch: int
 
 
-@final
-class Notification(Record):
+class Notification(NamedTuple):
     """One message of the election channel.
 
     Args:
@@ -282,16 +273,11 @@ class Notification(Record):
         config: the text of its committed configuration, if its version is 2 or more.
     """
 
-    __slots__ = ("config", "round", "state", "version", "vote")
-
-    def __init__(
-        self, state: int, vote: Vote, round: int, version: int = NOTIFICATION_VERSION, config: bytes = b""
-    ) -> None:
-        self.state = state
-        self.vote = vote
-        self.round = round
-        self.version = version
-        self.config = config
+    state: int
+    vote: Vote
+    round: int
+    version: int = NOTIFICATION_VERSION
+    config: bytes = b""
 
 
 _NOTIFICATION: Final = Struct(">iqqqqii")
@@ -338,8 +324,7 @@ Address: TypeAlias = tuple[str, int]
 """(host, port); an IPv6 host without its brackets."""
 
 
-@final
-class Opening(Record):
+class Opening(NamedTuple):
     """The first message on an election link, from the side that dialled.
 
     Args:
@@ -347,11 +332,8 @@ class Opening(Record):
         addresses: where its election port can be reached; none from servers before 3.5.
     """
 
-    __slots__ = ("addresses", "sid")
-
-    def __init__(self, sid: int, addresses: tuple[Address, ...]) -> None:
-        self.sid = sid
-        self.addresses = addresses
+    sid: int
+    addresses: tuple[Address, ...]
 
 
 def encode_opening(opening: Opening, is_multi_address: bool = False) -> bytes:

@@ -10,14 +10,13 @@ Source: ZooKeeper's Learner and LearnerHandler.
 
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final, final
+from typing import Final, NamedTuple
 
 from zoopark.errors import Malformed
 from zoopark.jute import proto
 from zoopark.jute.buffer import Reader
 from zoopark.jute.quorum import PING, REQUEST, REVALIDATE, QuorumPacket
 from zoopark.jute.txn import read_acl_bytes
-from zoopark.record import Record
 from zoopark.server.prepare import Requester
 
 KEY_BYTES: Final = 12
@@ -42,17 +41,13 @@ FORWARDED: Final = (*_FIELDS, proto.MULTI, proto.CLOSE_SESSION)
 """The writes that a learner may ask its leader for."""
 
 
-@final
-class Request(Record):
+class Request(NamedTuple):
     """A request of a learner's client: who asks, under which cxid, for what; `body` is its record."""
 
-    __slots__ = ("body", "cxid", "op", "requester")
-
-    def __init__(self, requester: Requester, cxid: int, op: int, body: bytes) -> None:
-        self.requester = requester
-        self.cxid = cxid
-        self.op = op
-        self.body = body
+    requester: Requester
+    cxid: int
+    op: int
+    body: bytes
 
 
 def request_packet(requester: Requester, cxid: int, op: int, body: bytes) -> QuorumPacket:

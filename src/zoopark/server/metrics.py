@@ -9,9 +9,9 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Final, TypeAlias, final
+from typing import Final, NamedTuple, TypeAlias, final
 
-from zoopark.record import Now, Record
+from zoopark.record import Now
 from zoopark.server.pipeline import Pending
 from zoopark.tree import watches
 from zoopark.tree.tree import Fired
@@ -35,8 +35,7 @@ Row: TypeAlias = tuple[str, str]
 """A metric's name without its prefix, and its value as text."""
 
 
-@final
-class Survey(Record):
+class Survey(NamedTuple):
     """What only the host can tell.
 
     Args:
@@ -46,21 +45,11 @@ class Survey(Record):
         environment: (key, value) for `envi`, in order.
     """
 
-    __slots__ = ("client_port", "data_bytes", "environment", "log_bytes", "open_files")
-
-    def __init__(
-        self,
-        data_bytes: int,
-        log_bytes: int,
-        client_port: int,
-        open_files: tuple[int, int] | None,
-        environment: list[tuple[str, str]],
-    ) -> None:
-        self.data_bytes = data_bytes
-        self.log_bytes = log_bytes
-        self.client_port = client_port
-        self.open_files = open_files
-        self.environment = environment
+    data_bytes: int
+    log_bytes: int
+    client_port: int
+    open_files: tuple[int, int] | None
+    environment: list[tuple[str, str]]
 
 
 @final

@@ -16,7 +16,6 @@ from zoopark.jute import proto
 from zoopark.jute import stat as stats
 from zoopark.jute import txn as txns
 from zoopark.jute.buffer import I32, I64, Reader, pack_buffer
-from zoopark.record import Record
 from zoopark.server.config import Config
 from zoopark.server.localsessions import LocalSessions
 from zoopark.server.overlay import Head, Overlay
@@ -52,7 +51,7 @@ class RefusedError(Exception):
 
 
 @final
-class Requester(Record):
+class Requester:
     """Who asks: the session (0 for the server itself) and the identities of its connection."""
 
     __slots__ = ("identities", "session_id")

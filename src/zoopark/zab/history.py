@@ -1,4 +1,4 @@
-"""What the log of this member holds, and how a learner's log becomes a copy of it.
+"""What the log of this member holds.
 
     ... | window, the last 500 applied | pending, logged or being logged |
                                        ^                     ^           ^
@@ -8,29 +8,12 @@ Between two elections, and after a start, everything logged is applied and nothi
 
 What this must never do: hold a zxid that was not given to the log; leave a transaction out of the window
 (ZOOKEEPER-4925: a later DIFF from it has a hole); keep in the window what a truncation or a snapshot took back.
-
-`plan_sync` and `plan_from_log` are the decision table of synchronisation. P is the learner's last zxid, max the end of
-the leader's committed history, min the first transaction the leader has at hand; the first row that fits:
-
-    1   P = max                                DIFF, nothing follows
-    2   P > max, counter(P) > 0                TRUNC to max
-    3   min <= P <= max    P is there, or has  DIFF and what follows P
-                           counter 0
-                           it is not           TRUNC to what is before P, and what follows; in another epoch: SNAP
-    4   P < min, and the log may be read       as 3, with what the log and the window hold together; if it has a gap: 5
-    5   otherwise                              SNAP
-
-A P whose counter is 0 is the mark of an epoch that began, never a transaction: to truncate to what is before it would
-take back what that epoch began with. Source: ZooKeeper's LearnerHandler.syncFollower.
 """
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
-from itertools import pairwise
-from typing import Final, TypeAlias, final
+from typing import Final, final
 
-from zoopark.record import Record
 from zoopark.zab.outbox import Entry
 from zoopark.zxid import counter_of, epoch_of
 
@@ -169,102 +152,3 @@ class History:
         assert not self.pending, "transactions without a base"
         self.last_zxid = self.durable_zxid = self.applied_zxid = zxid
         self.window = deque(window, maxlen=WINDOW_TXNS)
-
-
-@final
-class Diff(Record):
-    """The learner's history is the beginning of ours: `entries` follow; `zxid` is the end of ours."""
-
-    __slots__ = ("entries", "zxid")
-
-    def __init__(self, zxid: int, entries: list[Entry]) -> None:
-        self.zxid = zxid
-        self.entries = entries
-
-
-@final
-class Trunc(Record):
-    """The learner forgets what is after `zxid`, then `entries` follow."""
-
-    __slots__ = ("entries", "zxid")
-
-    def __init__(self, zxid: int, entries: list[Entry]) -> None:
-        self.zxid = zxid
-        self.entries = entries
-
-
-@final
-class Snap(Record):
-    """The learner gets the tree as it is, at `zxid`."""
-
-    __slots__ = ("zxid",)
-
-    def __init__(self, zxid: int) -> None:
-        self.zxid = zxid
-
-
-@final
-class FromLog(Record):
-    """The log must be read from the last zxid that is at most `from_zxid` to `upto_zxid`; then `plan_from_log`."""
-
-    __slots__ = ("from_zxid", "upto_zxid")
-
-    def __init__(self, from_zxid: int, upto_zxid: int) -> None:
-        self.from_zxid = from_zxid
-        self.upto_zxid = upto_zxid
-
-
-Plan: TypeAlias = Diff | Trunc | Snap
-
-
-def plan_sync(learner_zxid: int, applied_zxid: int, window: list[Entry], may_read_log: bool) -> Plan | FromLog:
-    """How a learner at `learner_zxid` becomes a copy of the committed history that ends at `applied_zxid`.
-
-    `window` is the end of that history, without holes. Pure. Whoever carries the plan out forwards to the learner, from
-    the same instant on, everything after `applied_zxid`.
-    """
-    assert not window or window[-1][0] == applied_zxid, applied_zxid
-    if learner_zxid == applied_zxid:
-        return Diff(applied_zxid, [])
-    if learner_zxid > applied_zxid:
-        return Snap(applied_zxid) if counter_of(learner_zxid) == 0 else Trunc(applied_zxid, [])
-    if window and window[0][0] <= learner_zxid:
-        return _plan_within(learner_zxid, applied_zxid, window)
-    return FromLog(learner_zxid, applied_zxid) if may_read_log else Snap(applied_zxid)
-
-
-def plan_from_log(learner_zxid: int, applied_zxid: int, logged: list[Entry] | None, window: list[Entry]) -> Plan:
-    """The same once the log was read, for what is committed and at hand by now.
-
-    `logged` is the answer to ReadLog. Between its end and the window nothing may be missing.
-    """
-    assert not window or window[-1][0] == applied_zxid, applied_zxid
-    if not logged or logged[0][0] > learner_zxid or logged[-1][0] > applied_zxid:
-        return Snap(applied_zxid)
-    start = bisect_left(window, logged[-1][0] + 1, key=_zxid_of)
-    if logged[-1][0] < applied_zxid and (start == len(window) or not is_next(window[start][0], logged[-1][0])):
-        return Snap(applied_zxid)
-    entries = logged + window[start:]
-    if any(not is_next(later[0], earlier[0]) for earlier, later in pairwise(entries)):
-        return Snap(applied_zxid)
-    return _plan_within(learner_zxid, applied_zxid, entries)
-
-
-def _plan_within(learner_zxid: int, applied_zxid: int, entries: list[Entry]) -> Plan:
-    """Row 3: `entries` reach back to the learner's zxid."""
-    assert entries[0][0] <= learner_zxid <= applied_zxid, (learner_zxid, applied_zxid)
-    at = bisect_left(entries, learner_zxid, key=_zxid_of)
-    if at == len(entries):
-        return Snap(applied_zxid)
-    first = entries[at][0]
-    if first == learner_zxid:
-        return Diff(applied_zxid, entries[at + 1 :])
-    if counter_of(learner_zxid) == 0:
-        return Diff(applied_zxid, entries[at:])
-    if epoch_of(first) != epoch_of(learner_zxid):
-        return Snap(applied_zxid)
-    return Trunc(entries[at - 1][0], entries[at:])
-
-
-def _zxid_of(entry: Entry) -> int:
-    return entry[0]

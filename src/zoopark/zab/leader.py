@@ -43,20 +43,10 @@ from zoopark.jute.quorum import (
 from zoopark.record import Now
 from zoopark.zab.broadcast import Broadcast
 from zoopark.zab.effects import Note, Passed, ReadLog, SaveEpoch, SendSnapshot
-from zoopark.zab.history import (
-    ACCEPTED_EPOCH,
-    CURRENT_EPOCH,
-    MAX_EPOCH,
-    FromLog,
-    History,
-    Plan,
-    Snap,
-    plan_from_log,
-    plan_sync,
-)
+from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, MAX_EPOCH, History
 from zoopark.zab.outbox import Entry, Outbox
 from zoopark.zab.settings import PeerSettings
-from zoopark.zab.synchronisation import opening_of, rest_of
+from zoopark.zab.synchronisation import FromLog, Plan, Snap, opening_of, plan_from_log, plan_sync, rest_of
 from zoopark.zxid import epoch_of, make_zxid
 
 GATHERING: Final = "GATHERING"
