@@ -104,6 +104,21 @@ async def _is_closed(plug: socket.socket) -> bool:
         return True
 
 
+def test_a_stranger_that_hangs_up_is_no_error() -> None:
+    """On asyncio's own loop, which calls what uvloop does without."""
+
+    async def scene(leader: Post, learner: Post) -> None:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        reader, writer = await asyncio.open_connection(*leader.address)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        writer.close()
+        assert errors == []
+
+    _play(scene)
+
+
 def test_packets_travel_both_ways_in_order_and_a_close_is_heard_on_the_other_side_only() -> None:
     """No input of a link follows its CloseLink."""
 
