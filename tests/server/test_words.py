@@ -16,7 +16,7 @@ from zoopark.record import Now
 from zoopark.server.config import load_config
 from zoopark.server.member import Member
 from zoopark.server.metrics import Survey
-from zoopark.server.words import TELNET_CLOSE, VERSION
+from zoopark.server.words import READ_ONLY, TELNET_CLOSE, VERSION
 from zoopark.tree.owners import OwnerKinds
 from zoopark.tree.tree import Tree
 
@@ -475,6 +475,22 @@ def test_conf_of_a_member_tells_of_all(sid: int, ports: tuple[str, str, str]) ->
         "server.1=a:2888:3888:participant;0.0.0.0:2181\nserver.2=b:2888:3888:participant\n"
         "server.3=[::1]:2889:3889:observer\nversion=0"
     )
+    stand.member.clients.words.mode = READ_ONLY
+    assert found.startswith(_say(stand, b"conf").split("clientPortListenBacklog=-1\n")[1] + "membership: \n")
+
+
+@pytest.mark.parametrize(
+    ("line", "election_ports", "quorum_ports"),
+    [("b:2888:3888|c:2889:3889", "3888|3889", "2888|2889"), ("b:2888:3888|c:2888:3889", "3888|3889", "2888")],
+)
+def test_conf_tells_the_ports_of_all_addresses(line: str, election_ports: str, quorum_ports: str) -> None:
+    """Each port once."""
+    text = MEMBER.replace("b:2888:3888", line) + "multiAddress.enabled=true\n"
+    config, _ = load_config(text, source_name="zoo.cfg", overrides={}, sid=2)
+    stand = _stand()
+    stand.member = Member(config, Tree(OwnerKinds(False)), Random(1), START)
+    lines = _say(stand, b"conf").splitlines()
+    assert f"electionPort={election_ports}" in lines and f"quorumPort={quorum_ports}" in lines
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Final, final
 
 from zoopark import __version__
 from zoopark.jute import proto
+from zoopark.jute.quorum import Address
 from zoopark.record import Now
 from zoopark.server.config import Config
 from zoopark.server.connection import OPEN, Connection
@@ -230,20 +231,19 @@ class Words:
         return "".join(f"{key}={value}\n" for key, value in rows) + self._conf_of_ensemble()
 
     def _conf_of_ensemble(self) -> str:
-        """Ends without a newline, as ZooKeeper's does."""
+        """As ZooKeeper's: the lines of all servers end without a newline, and are not told in read-only mode."""
         config, membership = self.config, self.config.membership
         if membership is None:
             return ""
         own = membership.own()
-        _, quorum_port, election_port = own.places[0]
+        told = f"membership: \n{membership.text().decode()}" if self.mode != READ_ONLY else ""
         return (
             f"initLimit={config.init_limit}\n"
             f"syncLimit={config.sync_limit}\n"
             "electionAlg=3\n"
-            f"electionPort={election_port}\n"
-            f"quorumPort={quorum_port}\n"
-            f"peerType={int(own.is_observer)}\n"
-            f"membership: \n{membership.text().decode()}"
+            f"electionPort={_ports(own.election_addresses())}\n"
+            f"quorumPort={_ports(own.quorum_addresses())}\n"
+            f"peerType={int(own.is_observer)}\n{told}"
         )
 
     def _envi(self, now: Now) -> str:
@@ -340,6 +340,11 @@ class Words:
         """Watches belong to connections, and are told of by session."""
         session = self.connections[connection_id].session
         return _hex(session.session_id if session is not None else 0)
+
+
+def _ports(addresses: Iterable[Address]) -> str:
+    """Each of them once; ZooKeeper's order is that of a hash table."""
+    return "|".join(dict.fromkeys(str(port) for _, port in addresses))
 
 
 def _packets(connection: Connection) -> str:
