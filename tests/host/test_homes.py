@@ -110,6 +110,15 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert _refusal(tmp_path).startswith(f"{home.zoo_cfg}:1: tickTime=soon: ")
 
 
+def test_server_lines_in_another_file_are_refused(tmp_path: Path) -> None:
+    """They are read from zoo.cfg alone, and one server is not what its user has."""
+    home, _ = settle(tmp_path, 2, 0, [free_port() for _ in range(3)])
+    with home.zoo_cfg.open("a") as file:
+        file.write("dynamicConfigFile=zoo.dyn\n")
+    expected = f"{home.zoo_cfg}: dynamicConfigFile=zoo.dyn: the server lines must be in this file here"
+    assert _refusal(tmp_path) == expected
+
+
 def test_a_port_that_somebody_listens_on_is_not_free() -> None:
     """On any address: a server on all interfaces has the loopback too."""
     port = free_port()

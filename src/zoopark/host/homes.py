@@ -18,7 +18,7 @@ from typing import Final, final
 
 from zoopark.errors import ConfigError
 from zoopark.record import Record
-from zoopark.server.config import Config, load_config
+from zoopark.server.config import Config, dynamic_file, load_config
 
 LOOPBACK: Final = "127.0.0.1"
 FIRST_PORTS: Final = (2181, 2888, 3888)
@@ -137,6 +137,9 @@ def _read(directory: Path) -> list[Home]:
 def _read_home(sid: int, directory: Path, sids: list[int]) -> Home:
     zoo_cfg = directory / "zoo.cfg"
     text = zoo_cfg.read_bytes().decode("iso-8859-1")
+    elsewhere = dynamic_file(text, str(zoo_cfg))
+    if elsewhere is not None:
+        raise ConfigError(f"{zoo_cfg}: dynamicConfigFile={elsewhere}: the server lines must be in this file here")
     config, _ = load_config(text, source_name=str(zoo_cfg), overrides={}, sid=sid)
     named = [1] if config.membership is None else sorted(config.membership.seats)
     if named != sids:
