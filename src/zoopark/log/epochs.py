@@ -92,7 +92,11 @@ class Epochs:
         self.accepted = epoch
 
     def _accepted(self, zxid_epoch: int, current: int) -> int:
-        """The accepted epoch; a file that is lost is not written with less than was promised."""
+        """The accepted epoch; a file that is lost is written anew only while no other file tells of a later promise.
+
+        As in ZooKeeper that forgets one: of an epoch later than both currentEpoch and the log, promised to a leader
+        that this member never came to follow. It may promise an epoch up to that one again, to another leader.
+        """
         if current > zxid_epoch and self._read_if_there(ACCEPTED_EPOCH) is None:
             raise StorageError(
                 f"{self._directory}/{ACCEPTED_EPOCH}: there is no such file, but {CURRENT_EPOCH} holds {current}, more "
