@@ -217,7 +217,11 @@ def test_the_leader_of_an_ensemble_without_them_lets_nobody_unknown_write() -> N
     house.member(follower).local.is_enabled = True
     house.member(follower).local.begin(house.now)
     peer = opened(house, follower)
-    assert peer.ask(ask.set_data("/", b"")).err == errors.SESSION_EXPIRED
+    peer.send(ask.set_data("/", b""), ask.create("/a"), ask.create("/e", flags=1), ask.create("/b"))
+    house.settle()
+    expired, unowned = errors.SESSION_EXPIRED, errors.EPHEMERAL_ON_LOCAL_SESSION
+    assert [reply.err for reply in peer.replies()] == [expired, expired, unowned, expired]
+    assert peer.connection.unowned == set()
 
 
 def test_the_words_tell_of_both_kinds() -> None:

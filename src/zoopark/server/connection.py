@@ -25,6 +25,7 @@ from zoopark.jute.framing import Pieces
 from zoopark.record import Now
 from zoopark.server.authentication import has_sasl_token, is_admitted, prove
 from zoopark.server.handshake import begin_session, read_opening
+from zoopark.server.localsessions import creates_ephemeral
 from zoopark.server.parts import Parts
 from zoopark.server.prepare import Requester
 from zoopark.server.reads import NOT_READ_ONLY, THROTTLED, UNREADABLE
@@ -67,7 +68,6 @@ _WRITES: Final = frozenset(
         proto.CLOSE_SESSION,
     )
 )
-_CREATES: Final = (proto.CREATE, proto.CREATE2)
 _FOR_THE_LEADER: Final = _WRITES | {proto.SYNC}
 _CONSEQUENTIAL: Final = (proto.SET_WATCHES, proto.SET_WATCHES2, proto.CLOSE_SESSION)
 """Answered as reads are, and then something follows."""
@@ -102,6 +102,9 @@ class Connection:
         address: the peer's IP address as text; `port` its port.
         parts: what it talks to.
         now_ms: when it was opened.
+
+    `accepted` and `finished` number the writes and syncs that were taken up and are done; `unowned` are the numbers of
+    creates of ephemerals that a local session cannot own.
     """
 
     __slots__ = (
@@ -131,6 +134,7 @@ class Connection:
         "tally",
         "timeout_ms",
         "traffic",
+        "unowned",
         "waiting",
         "watches_due",
     )
@@ -152,6 +156,7 @@ class Connection:
         self.has_read_only = False
         self.accepted = 0
         self.finished = 0
+        self.unowned: set[int] = set()
         self.waiting: deque[tuple[int, int, int, bytes, int]] = deque()
         self.traffic = Traffic()
         self.tally = Tally(self.traffic, parts.metrics)
@@ -226,7 +231,7 @@ class Connection:
             return
         if err != errors.OK:
             self.last_op = 0
-            err = _as_seen_here(self.session, op, err)
+            err = _as_seen_here(self, err)
         if (err != errors.OK or op == proto.MULTI) and is_moved(outcome):
             self.close("its session has moved to another server")
             return
@@ -390,7 +395,7 @@ class Connection:
                 self.tally.reads(n_reads, 0, now.mono_ms)
                 self.last_zxid = self.parts.tree.last_zxid
             if self.traffic.received >= self.watches_due:
-                self._count_watches()
+                _count_watches(self)
         if self.state == OPEN and at < end:
             _keep_rest(self, chunk[at:], self.parts.config.jute_max_buffer_bytes)
 
@@ -412,11 +417,6 @@ class Connection:
         elif why := why_closed(verdict):
             self.close(why)
         return verdict
-
-    def _count_watches(self) -> None:
-        self.watches_due = self.parts.watch_limit.next_look(self.connection_id, self.traffic.received)
-        if self.watches_due == TOO_MANY:
-            self.close("too many watches (maxClientWatches)")
 
     def _on_request(self, xid: int, op: int, body: bytes, now: Now) -> None:
         if op == proto.AUTH:
@@ -528,6 +528,14 @@ def _keep_rest(connection: Connection, rest: bytes, limit: int) -> None:
     connection.partial.add(rest)
 
 
+def _count_watches(connection: Connection) -> None:
+    connection.watches_due = connection.parts.watch_limit.next_look(
+        connection.connection_id, connection.traffic.received
+    )
+    if connection.watches_due == TOO_MANY:
+        connection.close("too many watches (maxClientWatches)")
+
+
 def _submit_session(connection: Connection, now: Now) -> None:
     """Have everybody told of the session of this connection."""
     body, identity = I32.pack(connection.timeout_ms), connection.connection_id
@@ -550,13 +558,17 @@ def _is_settled_here(connection: Connection, xid: int, op: int, body: bytes, now
         parts.local.upgrade(session)
         parts.sessions.adopt(session)
         _submit_session(connection, now)
+    elif op != proto.MULTI and creates_ephemeral(op, body):
+        connection.unowned.add(connection.accepted + 1)
     return False
 
 
-def _as_seen_here(session: Session | None, op: int, err: int) -> int:
+def _as_seen_here(connection: Connection, err: int) -> int:
     """The error of a write: a leader that does not know a local session finds it expired when it wants an ephemeral."""
-    is_of_owner = err == errors.SESSION_EXPIRED and op in _CREATES and session is not None and session.is_local
-    return errors.EPHEMERAL_ON_LOCAL_SESSION if is_of_owner else err
+    if connection.finished not in connection.unowned:
+        return err
+    connection.unowned.remove(connection.finished)
+    return errors.EPHEMERAL_ON_LOCAL_SESSION if err == errors.SESSION_EXPIRED else err
 
 
 def _end_local_session(connection: Connection) -> None:
