@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoopark.zxid import COUNTER_MASK, counter_of, epoch_of, make_zxid
+from zoopark.zxid import COUNTER_MASK, MAX_EPOCH, counter_of, epoch_of, make_zxid
 
-EPOCHS = st.integers(0, (1 << 31) - 1)
+EPOCHS = st.integers(0, MAX_EPOCH)
 COUNTERS = st.integers(0, COUNTER_MASK)
 
 
@@ -16,7 +16,7 @@ COUNTERS = st.integers(0, COUNTER_MASK)
         (0, 0, 0),
         (0, COUNTER_MASK, 0xFFFFFFFF),
         (1, 0, 0x100000000),
-        (0x7FFFFFFF, COUNTER_MASK, (1 << 63) - 1),
+        (MAX_EPOCH, COUNTER_MASK, (1 << 63) - 1),
     ],
 )
 def test_halves(epoch: int, counter: int, zxid: int) -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from zoopark.errors import StorageError
-from zoopark.log.epochs import MAX_EPOCH, Epochs
+from zoopark.log.epochs import Epochs
 from zoopark.sim.disk import SimDisk
-from zoopark.zxid import make_zxid
+from zoopark.zxid import MAX_EPOCH, make_zxid
 
 D = "/data"
 

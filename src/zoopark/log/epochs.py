@@ -14,13 +14,11 @@ from typing import Final, final
 
 from zoopark.errors import StorageError
 from zoopark.log.disk import Disk
-from zoopark.zxid import epoch_of
+from zoopark.zxid import MAX_EPOCH, epoch_of
 
 CURRENT_EPOCH: Final = "currentEpoch"
 ACCEPTED_EPOCH: Final = "acceptedEpoch"
 TEMPORARY_SUFFIX: Final = ".tmp"
-MAX_EPOCH: Final = (1 << 31) - 1
-"""The highest half of a zxid is signed."""
 MAX_FILE_BYTES: Final = 64
 MENDING: Final = {
     CURRENT_EPOCH: "delete it: it is written anew from the last zxid",

@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from typing import Final, final
 
 from zoopark.zab.outbox import Entry
-from zoopark.zxid import counter_of, epoch_of
+from zoopark.zxid import MAX_EPOCH, counter_of, epoch_of
 
 WINDOW_TXNS: Final = 500
 """commitLogCount."""
 CURRENT_EPOCH: Final = "currentEpoch"
 ACCEPTED_EPOCH: Final = "acceptedEpoch"
-MAX_EPOCH: Final = (1 << 31) - 1
 
 
 def is_next(zxid: int, previous: int) -> bool:

@@ -43,11 +43,11 @@ from zoopark.jute.quorum import (
 from zoopark.record import Now
 from zoopark.zab.broadcast import Broadcast
 from zoopark.zab.effects import Note, Passed, ReadLog, SaveEpoch, SendSnapshot
-from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, MAX_EPOCH, History
+from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, History
 from zoopark.zab.outbox import Entry, Outbox
 from zoopark.zab.settings import PeerSettings
 from zoopark.zab.synchronisation import FromLog, Plan, Snap, opening_of, plan_from_log, plan_sync, rest_of
-from zoopark.zxid import epoch_of, make_zxid
+from zoopark.zxid import MAX_EPOCH, epoch_of, make_zxid
 
 GATHERING: Final = "GATHERING"
 PROMISING: Final = "PROMISING"

@@ -57,10 +57,10 @@ from zoopark.jute.quorum import (
 from zoopark.record import Now
 from zoopark.zab.delivery import Delivery
 from zoopark.zab.effects import Append, Dial, Note, Passed, Pinged, ReceiveSnapshot, SaveEpoch, Truncate
-from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, MAX_EPOCH, History, is_next
+from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, History, is_next
 from zoopark.zab.outbox import Entry, Outbox
 from zoopark.zab.settings import PeerSettings
-from zoopark.zxid import counter_of, epoch_of, make_zxid
+from zoopark.zxid import MAX_EPOCH, counter_of, epoch_of, make_zxid
 
 DIALLING: Final = "DIALLING"
 GREETING: Final = "GREETING"
