@@ -59,5 +59,5 @@ def node_digest(path: bytes, data: bytes | None, stat: bytes) -> int:
 
 def digest_change(path: bytes, old: tuple[bytes | None, bytes], new: tuple[bytes | None, bytes]) -> int:
     """By how much the tree digest grows when data and kept Stat of one node become others."""
-    crc = crc32(path) if path != b"/" else 0
+    crc = content_crc(path, None)
     return crc32((new[0] or b"") + new[1], crc) - crc32((old[0] or b"") + old[1], crc)
