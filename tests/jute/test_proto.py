@@ -125,3 +125,9 @@ def test_opcodes_are_those_of_the_second_codec() -> None:
     names = [name for name in vars(wire) if name.isupper() and isinstance(getattr(proto, name, None), int)]
     assert len(names) > 25
     assert {name: getattr(proto, name) for name in names} == {name: getattr(wire, name) for name in names}
+
+
+def test_which_creates_make_ephemerals() -> None:
+    """ZooKeeper's CreateMode: 1 and 3 are the ephemeral ones."""
+    assert set(proto.EPHEMERAL_FLAGS) == {ask.EPHEMERAL, ask.EPHEMERAL_SEQUENTIAL}
+    assert set(proto.CREATES) == {wire.CREATE, wire.CREATE2}

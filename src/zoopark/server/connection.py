@@ -430,7 +430,7 @@ class Connection:
         elif not self.is_admitted:
             self._reply(xid, 0, errors.SESSION_CLOSED_REQUIRE_AUTH, b"")
             self.close("a request before the authentication that is enforced")
-        elif op in _FOR_THE_LEADER and _is_settled_here(self, xid, op, body, now):
+        elif op in _FOR_THE_LEADER and _settle_locally(self, xid, op, body, now):
             return
         elif op == proto.SYNC and self.parts.pipeline.sync(self.requester, self.connection_id, xid, body, now):
             self.accepted += 1
@@ -543,8 +543,8 @@ def _submit_session(connection: Connection, now: Now) -> None:
     connection.accepted += 1
 
 
-def _is_settled_here(connection: Connection, xid: int, op: int, body: bytes, now: Now) -> bool:
-    """Whether this server alone has done what there is to do about a write or a sync: if its session is local.
+def _settle_locally(connection: Connection, xid: int, op: int, body: bytes, now: Now) -> bool:
+    """Do what this server alone can do about a write or a sync of a local session; whether that was all.
 
     What makes the session one that all servers know is preceded by its createSession.
     """

@@ -12,7 +12,7 @@ What it must never do: give a session two homes, or keep one for its next leader
 Source: ZooKeeper's LocalSessionTracker and UpgradeableSessionTracker.
 """
 
-from typing import Final, final
+from typing import final
 
 from zoopark import errors
 from zoopark.errors import Malformed
@@ -22,9 +22,6 @@ from zoopark.jute.txn import read_acl_bytes
 from zoopark.record import Now
 from zoopark.server.config import Config
 from zoopark.server.sessions import Session, SessionTracker, sid_of
-
-_EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
-_CREATES: Final = (proto.CREATE, proto.CREATE2)
 
 
 @final
@@ -128,12 +125,12 @@ def creates_ephemeral(op: int, body: bytes) -> bool:
         if op == proto.MULTI:
             parts = proto.read_multi(Reader(body))
             return any(creates_ephemeral(part, body[start:end]) for part, start, end in parts if part != proto.MULTI)
-        if op not in _CREATES:
+        if op not in proto.CREATES:
             return False
         reader = Reader(body)
         reader.buffer()
         reader.buffer()
         read_acl_bytes(reader)
-        return reader.i32() in _EPHEMERAL_FLAGS
+        return reader.i32() in proto.EPHEMERAL_FLAGS
     except Malformed:
         return False

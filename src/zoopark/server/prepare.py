@@ -38,8 +38,7 @@ _NO_OWNER: Final = bytes(8)
 _NEGATIVE: Final = 0xFF
 """The first byte of the length of what is null."""
 _DOTS: Final = (b"", b".", b"..")
-_EPHEMERAL_FLAGS: Final = (proto.EPHEMERAL_FLAG, proto.EPHEMERAL_SEQUENTIAL_FLAG)
-_CREATES: Final = (proto.CREATE, proto.CREATE2, proto.CREATE_CONTAINER, proto.CREATE_TTL)
+_ALL_CREATES: Final = (*proto.CREATES, proto.CREATE_CONTAINER, proto.CREATE_TTL)
 
 
 class RefusedError(Exception):
@@ -144,7 +143,7 @@ class Preparer:
         """
         if op == proto.SET_DATA:
             return op, self._set_data(body)
-        if op in _CREATES:
+        if op in _ALL_CREATES:
             return op, self._create(op, body)
         if op == proto.CREATE_SESSION:
             return op, body
@@ -212,7 +211,7 @@ class Preparer:
             self._require_mode(op, flags, ttl_ms)
         session = self._open_sessions.get(self._requester.session_id)
         if session is None or session.is_closing:
-            self._require_local(session, flags in _EPHEMERAL_FLAGS)
+            self._require_local(session, flags in proto.EPHEMERAL_FLAGS)
         data_at = path_end + 4
         data = body[data_at:data_end] if body[path_end] != _NEGATIVE else None
         if body[0] == _NEGATIVE:

@@ -239,7 +239,8 @@ def test_a_local_session_may_end_with_its_server() -> None:
     assert view.session.session_id == 0
 
 
-def test_a_session_that_owns_something_is_local_no_more() -> None:
+@pytest.mark.parametrize("is_multi", [False, True])
+def test_a_session_that_owns_something_is_local_no_more(is_multi: bool) -> None:
     """Its client was told so: it must not be refused before somebody has ended it."""
     client = Client()
     view = local_view(client)
@@ -248,8 +249,9 @@ def test_a_session_that_owns_something_is_local_no_more() -> None:
     zxid = client.create(b"/e", is_ephemeral=True, session_id=9)
     answer = Answer(errors.OK, zxid)
     answer.path = b"/e"
+    answer.parts = [(proto.CREATE, errors.OK, b"/e")]
     view.on_zxid(zxid)
-    view.on_answer(ask, answer)
+    view.on_answer(asks.multi(ask) if is_multi else ask, answer)
     with pytest.raises(Violation, match="which nobody has ended"):
         view.on_expired()
     client.ended.append(9)

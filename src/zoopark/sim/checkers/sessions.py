@@ -21,7 +21,6 @@ from typing import final
 
 from zoopark import errors
 from zoopark.jute import proto
-from zoopark.server.localsessions import creates_ephemeral
 from zoopark.sim.asks import Answer, Ask
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.truth import ABSENT, Truth
@@ -146,7 +145,6 @@ class SessionView:
             self._check_multi(ask, answer)
         elif answer.err == errors.OK:
             self._check_written(ask, answer.path, answer.zxid)
-            self._is_local = self._is_local and not creates_ephemeral(ask.op, ask.body)
         self.session.on_answer(ask, answer)
 
     def _check_multi(self, ask: Ask, answer: Answer) -> None:
@@ -186,7 +184,8 @@ class SessionView:
             self._refute(ask, answer, answer.err, "there")
 
     def _check_written(self, ask: Ask, made: bytes, zxid: int) -> None:
-        """What was acknowledged is what is committed at that zxid."""
+        """What was acknowledged is what is committed at that zxid; who owns something is known to all."""
+        self._is_local = self._is_local and not makes_ephemeral(ask)
         if ask.op == proto.DELETE:
             if self.truth.at(ask.path, zxid) is not ABSENT:
                 raise Violation(f"acknowledged: {self.name} deleted {ask.path!r} at {zxid:#x}, and it is there")
@@ -205,3 +204,8 @@ def pending_data(ask: Ask) -> bytes:
     start = 4 + len(ask.path)
     size = int.from_bytes(ask.body[start : start + 4], "big")
     return ask.body[start + 4 : start + 4 + size]
+
+
+def makes_ephemeral(ask: Ask) -> bool:
+    """Whether a create, no multi, makes an ephemeral: its flags are what it ends with."""
+    return ask.op in proto.CREATES and int.from_bytes(ask.body[-4:], "big") in proto.EPHEMERAL_FLAGS
