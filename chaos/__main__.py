@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,13 @@ ROUND_S: Final = 150.0
 AROUND_S: Final = QUIET_S + 18.0
 """What a round takes beside its faults."""
 MIN_FAULTS_S: Final = 5.0
+TELLING_MINUTES: Final = 4.0
+"""A run as long as this has had every kind of fault."""
+WRITES_A_MINUTE: Final = 300
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments ask for; 0 if every guarantee held, 1 if one did not."""
+    """Run what the arguments ask for; 0 if every guarantee held, 1 if one did not or too little happened to say so."""
     options = _options(arguments)
     if options.judge is not None:
         return _judge(options.judge)
@@ -51,7 +55,21 @@ def _rounds(options: argparse.Namespace) -> int:
             break
     for name in sorted(totals):
         _say(f"{totals[name]:>9,}  {name}")
-    return 0
+    lacks = lacking(totals, options.minutes)
+    for what in lacks:
+        _say(f"this run says nothing: {what}")
+    return 1 if lacks else 0
+
+
+def lacking(totals: Mapping[str, int], minutes: float) -> list[str]:
+    """What did not happen and should have, in so many minutes; a run that was well without it has proved nothing."""
+    if minutes < TELLING_MINUTES:
+        return []
+    lacks = [f"no {name}" for name, count in totals.items() if name.startswith("fault: ") and not count]
+    n_writes = totals.get("writes answered", 0)
+    if n_writes < minutes * WRITES_A_MINUTE:
+        lacks.append(f"{n_writes} writes answered")
+    return lacks
 
 
 def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) -> bool:

@@ -41,7 +41,7 @@ class Fate:
         tell: is given a line for every beginning and end.
 
     Attributes:
-        counts: how often each fault began.
+        counts: how often each fault struck; one that finds nobody to befall is soon drawn again.
     """
 
     def __init__(self, ensemble: Ensemble, random: Random, names: list[str], tell: Callable[[str], None]) -> None:
@@ -49,10 +49,12 @@ class Fate:
         self.random = random
         self.counts = dict.fromkeys(names, 0)
         self._names = names
+        self._left: list[str] = []
+        self._name = ""
         self._tell = tell
         self._ends: list[tuple[float, str, End]] = []
         self._next_s = 0.0
-        self._later: list[tuple[float, End]] = []
+        self._later: list[tuple[float, str, End]] = []
         self._now_s = 0.0
         self._is_over = False
 
@@ -63,16 +65,17 @@ class Fate:
         self._now_s = now_s
         for due in [one for one in self._later if one[0] <= now_s]:
             self._later.remove(due)
-            due[1]()
+            _, self._name, act = due
+            act()
         for ending in [one for one in self._ends if one[0] <= now_s]:
             self._ends.remove(ending)
             self._tell(f"end of {ending[1]}")
             ending[2]()
         if now_s >= self._next_s and len(self._ends) < MAX_AT_ONCE:
-            name = self.random.choice(self._names)
+            self._left = self._left or list(self._names)
+            name = self._name = self.random.choice(self._left)
             self._next_s = now_s + self.random.uniform(MIN_S, TYPICAL_S)
             self._tell(name)
-            self.counts[name] += 1
             self._ends.append((now_s + self.duration_s(), name, FAULTS[name](self)))
 
     def stop(self) -> None:
@@ -81,7 +84,7 @@ class Fate:
 
     def later(self, delay_s: float, act: End) -> None:
         """Do something a little later, unless all is over."""
-        self._later.append((self._now_s + delay_s, act))
+        self._later.append((self._now_s + delay_s, self._name, act))
 
     def duration_s(self) -> float:
         """How long something takes; now and then long enough for sessions to end."""
@@ -90,12 +93,16 @@ class Fate:
     def some(self) -> Member:
         return self.random.choice(self.ensemble.voters)
 
-    def leader(self) -> Member:
-        """Whoever leads, or somebody."""
-        return self.ensemble.leader() or self.some()
+    def leaders(self) -> list[Member]:
+        """Whoever leads; nobody if nobody says so."""
+        leader = self.ensemble.leader()
+        return [leader] if leader is not None else []
 
-    def say(self, text: str) -> None:
-        """What became of a fault."""
+    def strike(self, text: str) -> None:
+        """The fault that was drawn, or has waited, befalls somebody now; it is drawn again after all others."""
+        self.counts[self._name] += 1
+        if self._name in self._left:
+            self._left.remove(self._name)
         self._tell(text)
 
 
@@ -103,10 +110,12 @@ def _nothing() -> None:
     """What does not have to be ended."""
 
 
-def _kill(fate: Fate, members: Iterable[Member]) -> End:
-    """They die at once, and are started again each in its own time."""
+def _kill(fate: Fate, members: list[Member]) -> End:
+    """Those that live die at once, and all are started again each in its own time."""
+    running = [member for member in members if member.is_running()]
+    if running:
+        fate.strike(f"kill -9 {[member.sid for member in running]}")
     for member in members:
-        fate.say(f"kill -9 {member.sid}")
         member.kill()
         fate.later(fate.duration_s(), member.start)
     return _nothing
@@ -117,7 +126,7 @@ def kill_one(fate: Fate) -> End:
 
 
 def kill_leader(fate: Fate) -> End:
-    return _kill(fate, [fate.leader()])
+    return _kill(fate, fate.leaders())
 
 
 def kill_two(fate: Fate) -> End:
@@ -134,7 +143,7 @@ def rolling_restart(fate: Fate) -> End:
     def restart(member: Member) -> End:
         def act() -> None:
             if member.is_well():
-                fate.say(f"restart {member.sid}")
+                fate.strike(f"restart {member.sid}")
                 member.stop()
                 member.start()
 
@@ -146,12 +155,15 @@ def rolling_restart(fate: Fate) -> End:
 
 
 def _pause(fate: Fate, members: list[Member]) -> End:
-    fate.say(f"SIGSTOP {[member.sid for member in members]}")
-    for member in members:
+    running = [member for member in members if member.is_running() and not member.is_paused]
+    if not running:
+        return _nothing
+    fate.strike(f"SIGSTOP {[member.sid for member in running]}")
+    for member in running:
         member.pause()
 
     def end() -> None:
-        for member in members:
+        for member in running:
             member.resume()
 
     return end
@@ -162,7 +174,7 @@ def pause_one(fate: Fate) -> End:
 
 
 def pause_leader(fate: Fate) -> End:
-    return _pause(fate, [fate.leader()])
+    return _pause(fate, fate.leaders())
 
 
 def pause_all(fate: Fate) -> End:
@@ -172,7 +184,7 @@ def pause_all(fate: Fate) -> End:
 def _sicken(fate: Fate, member: Member, act: Callable[[Member], None]) -> End:
     if member.is_sick:
         return _nothing
-    fate.say(f"{act.__name__} {member.sid}")
+    fate.strike(f"{act.__name__} {member.sid}")
     act(member)
 
     def end() -> None:
@@ -207,7 +219,7 @@ def lose_disk(fate: Fate) -> End:
         if member.is_running() or len(known) < len(others) or min(known) < promised:
             member.start()
             return
-        fate.say(f"lose disk {member.sid}")
+        fate.strike(f"lose disk {member.sid}")
         member.lose_disk()
         member.start()
 
@@ -220,7 +232,9 @@ LOOK_AGAIN_S: Final = 1.5
 
 def _partition(fate: Fate, ways: list[Way]) -> End:
     assert fate.ensemble.wires is not None
-    fate.say(f"cut {ways}")
+    if not ways:
+        return _nothing
+    fate.strike(f"cut {ways}")
     return fate.ensemble.wires.cut(ways)
 
 
@@ -235,19 +249,19 @@ def _both(pairs: Iterable[Way]) -> list[Way]:
     return [way for a, b in pairs for way in ((a, b), (b, a))]
 
 
-def _isolate(fate: Fate, member: Member) -> End:
-    others = [sid for sid in _sids(fate) if sid != member.sid]
+def _isolate(fate: Fate, members: list[Member]) -> End:
+    others = _sids(fate)
     if fate.random.random() < 0.5:
         others.append(CLIENTS)
-    return _partition(fate, _both((member.sid, other) for other in others))
+    return _partition(fate, _both((one.sid, other) for one in members for other in others if other != one.sid))
 
 
 def isolate_one(fate: Fate) -> End:
-    return _isolate(fate, fate.some())
+    return _isolate(fate, [fate.some()])
 
 
 def isolate_leader(fate: Fate) -> End:
-    return _isolate(fate, fate.leader())
+    return _isolate(fate, fate.leaders())
 
 
 def halves(fate: Fate) -> End:

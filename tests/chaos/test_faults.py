@@ -21,7 +21,7 @@ def test_a_seed_decides_what_befalls_whom(tmp_path: Path) -> None:
         for step in range(300):
             fate.step(step / 10)
         told.append(lines)
-        assert sum(fate.counts.values()) > 5
+        assert len(lines) > 10
     assert told[0] == told[1] != told[2]
 
 
@@ -49,3 +49,26 @@ def test_faults_last_neither_too_short_nor_too_long(tmp_path: Path) -> None:
     fate, _ = fate_of(tmp_path, 1, list(FAULTS))
     durations = [fate.duration_s() for _ in range(1000)]
     assert MIN_S <= min(durations) < max(durations) <= LONG_S
+
+
+NEEDING_SOMEBODY = ["kill leader", "rolling restart", "pause one", "pause leader", "failing disk", "lose disk"]
+
+
+def test_what_befalls_nobody_is_not_counted(tmp_path: Path) -> None:
+    """Members that are down can neither be killed nor stopped, and nobody leads."""
+    fate, told = fate_of(tmp_path, 1, NEEDING_SOMEBODY)
+    for step in range(600):
+        fate.step(step / 10)
+    assert set(NEEDING_SOMEBODY) < set(told)
+    assert fate.counts == dict.fromkeys(NEEDING_SOMEBODY, 0)
+
+
+def test_every_kind_strikes_before_one_strikes_again(tmp_path: Path) -> None:
+    """So that a run of some minutes has had all of them."""
+    fate, told = fate_of(tmp_path, 1, NEEDING_SOMEBODY)
+    for step in range(600):
+        before = len(told)
+        fate.step(step / 10)
+        if told[before:] and told[-1] in NEEDING_SOMEBODY:
+            fate.strike("somebody")
+    assert 0 < max(fate.counts.values()) - 1 <= min(fate.counts.values())

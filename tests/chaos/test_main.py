@@ -1,0 +1,21 @@
+"""When a run has proved something."""
+
+import pytest
+
+from chaos.__main__ import TELLING_MINUTES, WRITES_A_MINUTE, lacking
+
+ENOUGH = int(TELLING_MINUTES * WRITES_A_MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("totals", "minutes", "expected"),
+    [
+        ({"fault: halves": 1, "writes answered": ENOUGH}, TELLING_MINUTES, []),
+        ({"fault: halves": 0, "writes answered": ENOUGH}, TELLING_MINUTES, ["no fault: halves"]),
+        ({"fault: halves": 1, "writes answered": ENOUGH - 1}, TELLING_MINUTES, [f"{ENOUGH - 1} writes answered"]),
+        ({"fault: halves": 1}, TELLING_MINUTES, ["0 writes answered"]),
+        ({"fault: halves": 0, "writes answered": 0}, TELLING_MINUTES - 1, []),
+    ],
+)
+def test_a_run_in_which_too_little_happened_fails(totals: dict[str, int], minutes: float, expected: list[str]) -> None:
+    assert lacking(totals, minutes) == expected
