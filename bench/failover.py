@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from bench.ensembles import Ensemble
-from bench.processes import calm
 
 PAUSE_SECONDS: Final = 0.002
 ATTEMPT_SECONDS: Final = 5.0
@@ -27,7 +26,6 @@ class NobodyServesError(Exception):
 def kill_leader(ensemble: Ensemble) -> float:
     """Kill the leader; the milliseconds until a new session has written. The killed one is back when this returns."""
     leader = ensemble.leader
-    calm(ensemble.pids)
     killed_s = leader.kill()
     survivors = [(host, int(port)) for host, _, port in (one.partition(":") for one in ensemble.address.split(","))]
     taken_ms = (first_write(survivors) - killed_s) * 1000

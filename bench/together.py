@@ -28,6 +28,7 @@ def compare_rows(arena: Arena, found: Results) -> None:
         for _ in range(int(found.settings["kills"])):
             for side, ensemble in zip(found.sides, running, strict=True):
                 assert side.together is not None
+                processes.calm([pid for one in running for pid in one.pids])
                 taken_ms = failover.kill_leader(ensemble)
                 side.together.failovers_ms.append(taken_ms)
                 arena.tell(f"leader killed       {ensemble.name:<14}{taken_ms:>10,.0f} ms")
