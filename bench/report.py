@@ -259,11 +259,17 @@ def _repeats(results: Results) -> str:
 def _how(results: Results) -> str:
     middle, most = results.other_cores()
     noise = f" Other programs used {middle:.2f} cores meanwhile (at most {most:.2f})." if results.row_names() else ""
+    restarts = (
+        " A member that was killed is started again before the next one is, so that most of those that take over are "
+        "freshly started: Apache's in a cold JVM."
+        if _kills(results)
+        else ""
+    )
     return (
         f"Measured {results.date} by `make bench` on {results.machine.sentence()}. Values of 100 bytes, 1,000 nodes, "
         f"fsync on, {_SIDES[results.part]}; AxB is A connections with B requests in flight "
         f"each; mixed is 90 % get and 10 % set. {_side(results.theirs)} with -Xmx{results.settings.get('heap', '?')}, "
-        f"{_side(results.ours)}.{noise}"
+        f"{_side(results.ours)}.{noise}{restarts}"
     )
 
 

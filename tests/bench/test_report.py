@@ -104,8 +104,10 @@ def test_a_load_that_was_too_short_meets_nothing() -> None:
 def test_kills_that_were_left_out_have_no_row() -> None:
     found = samples.ensembles()
     assert found.ours.together is not None
+    assert "in a cold JVM" in tables(found)
     found.ours.together.failovers_ms.clear()
     assert [v.what for v in together_verdicts(found)] == ["memory of three, at rest, MB"]
+    assert "in a cold JVM" not in tables(found)
 
 
 def test_what_was_not_measured_has_no_table() -> None:
@@ -118,7 +120,7 @@ def test_what_was_not_measured_has_no_table() -> None:
 
 def test_only_the_block_of_the_readme_changes(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{START}\nold\n{END}\nafter\n")
+    readme.write_text(f"before\n{START}\nformer\n{END}\nafter\n")
     rewrite_readme(readme, [samples.results(), samples.ensembles()], "pictures")
     rewrite_readme(readme, [samples.results(), samples.ensembles()], "pictures")
     text = readme.read_text()
@@ -126,7 +128,7 @@ def test_only_the_block_of_the_readme_changes(tmp_path: Path) -> None:
         f"before\n{START}\n\n### One server\n\n![zoopark beside Apache ZooKeeper](pictures/plot.png)\n"
     )
     assert text.endswith(f"{END}\nafter\n")
-    assert "old" not in text
+    assert "former" not in text
     assert text.count("| get 1x1 |") == 2
     assert text.index("| get 1x1 |") < text.index("### Ensembles of three") < text.index("| get 50x20 |")
     assert "(pictures/ensemble.png)" in text
