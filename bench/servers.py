@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -90,9 +91,13 @@ class Running:
         return self.said("Zookeeper version").partition(",")[0].partition("-")[0]
 
     def start(self) -> "Running":
-        """Make the process and return when it serves. ServerFailedError if it does not."""
+        """Make the process and return when it serves. ServerFailedError if it does not; it is not left running then."""
         self.launch()
-        self.wait_until_serving()
+        try:
+            self.wait_until_serving()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def launch(self) -> None:
@@ -176,6 +181,11 @@ class Running:
             return four_letter_word((LOOPBACK, self.port), b"srvr").decode(errors="replace")
         except OSError:
             return ""
+
+
+def exit_on_sigterm() -> None:
+    """From now on SIGTERM raises SystemExit in the main thread, so that whoever has started a server stops it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def apache(heap: str) -> Contestant:
