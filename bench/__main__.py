@@ -1,4 +1,7 @@
-"""`python -m bench`: run the comparison, write its tables and plots; `--readme` only renews the block in README.md."""
+"""`python -m bench`: run the comparison, write its tables and plots; `--readme` only renews the block in README.md.
+
+What the README shows is measured with the default settings; a run with others is an experiment, for build/bench/.
+"""
 
 import argparse
 import sys
@@ -17,6 +20,9 @@ from tests.compat.oracle import OracleMissingError
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent
 RESULTS: Final = HERE / "results"
+EXPERIMENTS: Final = ROOT / "build" / "bench"
+PLACES: Final = {"only", "work", "out", "report", "readme"}
+"""Options that say what is done and where it goes; the figures depend on all others."""
 FAILURES: Final = (
     *(OracleMissingError, LoadFailedError, servers.ServerFailedError, NobodyServesError),
     *(ValueError, FileNotFoundError),
@@ -49,27 +55,56 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--control", action="store_true", help="Apache beside itself: every ratio should be near 1")
     p.add_argument("--quick", action="store_true", help="everything once and small: does it run at all?")
     p.add_argument("--work", type=Path, default=ROOT / "build", help="data goes below this directory (default build/)")
-    p.add_argument("--out", type=Path, default=RESULTS, help="where results go (default bench/results/)")
+    p.add_argument(
+        "--out",
+        type=Path,
+        help="where results go (default bench/results/, or build/bench/ for settings other than the defaults)",
+    )
     p.add_argument("--report", type=Path, metavar="JSON", help="measure nothing, write table and plot of these results")
     p.add_argument("--readme", action="store_true", help="measure nothing, put the newest results into README.md")
     return p
 
 
+def settings_of(given: argparse.Namespace) -> dict[str, str]:
+    """What the figures depend on, as it is saved with them."""
+    return {key: str(value) for key, value in vars(given).items() if key not in PLACES}
+
+
+def directory_of(given: argparse.Namespace) -> Path:
+    """Where results go."""
+    out: Path | None = given.out
+    if out is None:
+        out = RESULTS if settings_of(given) == settings_of(parser().parse_args([])) else EXPERIMENTS
+    return out
+
+
 def main() -> int:
-    """Run; 0, or 1 with the reason on standard error."""
+    """Run; 0, or 1 with the reason on standard error. SIGTERM ends it as Ctrl-C does: no server goes on."""
     given = parser().parse_args()
+    servers.exit_on_sigterm()
     try:
         if given.readme:
-            found = [results.read(results.newest(given.out, part)) for part in rows.PARTS]
-            report.rewrite_readme(ROOT / "README.md", found, "bench/results")
+            renew(ROOT / "README.md", given.out or RESULTS)
         elif given.report:
-            publish(results.read(given.report), given.out)
+            publish(results.read(given.report), given.out or given.report.parent)
         else:
+            given.out = directory_of(given)
             measure(given)
     except FAILURES as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def renew(readme: Path, directory: Path) -> None:
+    """Put the newest results into a README. ValueError if they are of an experiment."""
+    defaults = settings_of(parser().parse_args([]))
+    paths = [results.newest(directory, part) for part in rows.PARTS]
+    found = [results.read(path) for path in paths]
+    for path, one in zip(paths, found, strict=True):
+        if one.settings != defaults:
+            raise ValueError(f"{path} was not measured with the default settings; `make bench` does so")
+    report.rewrite_readme(readme, found, "bench/results")
 
 
 def publish(found: results.Results, out: Path) -> None:
@@ -98,10 +133,9 @@ def measure(given: argparse.Namespace) -> None:
 def measure_part(part: str, arena: Arena, given: argparse.Namespace) -> None:
     """Measure a part; its results are saved after each half of it, so an interrupted run leaves what it had."""
     compared = alone if part == rows.ALONE else together
-    settings = {key: str(value) for key, value in vars(given).items() if key not in {"work", "out", "report", "readme"}}
     theirs, ours = (results.Side(contestant.name, "") for contestant in arena.contestants)
     date = datetime.now(UTC).strftime("%Y-%m-%d")
-    found = results.Results(part, date, machine.describe(arena.work), settings, theirs, ours)
+    found = results.Results(part, date, machine.describe(arena.work), settings_of(given), theirs, ours)
     if not given.only_memory and rows.rows_named(part, given.rows):
         compared.compare_rows(arena, found)
         results.save(found, results.path_of(given.out, part, date))
