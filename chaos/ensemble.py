@@ -42,9 +42,10 @@ class Ensemble:
     def __init__(self, home: Path, is_sealed: bool) -> None:
         sids = range(1, WITNESS + 1)
         self.wires = Wires(sids) if is_sealed else None
+        all_ports = [PORTS] * len(sids) if is_sealed else free_ports(len(sids))
         self.seats = []
-        for sid in sids:
-            where, ports = (address(sid), PORTS) if is_sealed else ("127.0.0.1", free_ports())
+        for sid, ports in zip(sids, all_ports, strict=True):
+            where = address(sid) if is_sealed else "127.0.0.1"
             self.seats.append(Seat(sid, where, ports, sid == WITNESS))
         self.members: dict[int, Member] = {}
         for seat in self.seats:

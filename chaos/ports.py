@@ -1,14 +1,12 @@
 """Ports of this machine for members that have no addresses of their own."""
 
-import socket
-from contextlib import ExitStack
+from tests.compat.oracle import free_port
 
 
-def free_ports() -> tuple[int, int, int]:
-    """Three TCP ports of 127.0.0.1 that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        first, second, third = (sock.getsockname()[1] for sock in sockets)
-        return first, second, third
+def free_ports(n_members: int) -> list[tuple[int, int, int]]:
+    """Three TCP ports for each, all different, on none of which anybody listens, and which no connection is given."""
+    found: set[int] = set()
+    while len(found) < 3 * n_members:
+        found.add(free_port())
+    ports = iter(found)
+    return list(zip(ports, ports, ports, strict=True))
