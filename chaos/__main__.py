@@ -35,6 +35,9 @@ def main(arguments: list[str]) -> int:
         seal(arguments)
     if is_sealed():
         settle_in()
+    elif options.sealed:
+        _say("no namespaces here: unshare and ip are needed, and root or users who may have namespaces")
+        return 1
     else:
         _say("no namespaces here: no partitions, no full disks")
     return _rounds(options)
@@ -141,7 +144,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5, help="how long, about")
     parser.add_argument("--seed", type=int, default=0, help="of the first round; without it another one each time")
-    parser.add_argument("--unsealed", action="store_true", help="without networks and disks of its own")
+    places = parser.add_mutually_exclusive_group()
+    places.add_argument(
+        "--sealed", action="store_true", help="fail where no networks and disks of its own are to be had"
+    )
+    places.add_argument("--unsealed", action="store_true", help="without networks and disks of its own")
     parser.add_argument("--verbose", action="store_true", help="say what is done when")
     parser.add_argument(
         "--judge", type=Path, metavar="DIR", help="only judge a run that was kept, and had come to rest"

@@ -9,6 +9,7 @@ import pytest
 
 from chaos import seal
 from chaos.wires import Wires, address
+from tests.compat.oracle import is_required
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -70,8 +71,9 @@ def test_nobody_is_cut_from_himself() -> None:
 def test_ways_are_cut_one_by_one_and_mended() -> None:
     """Of two cuts over one way, the way is mended when both have ended."""
     prefix = seal.prefix()
-    if not prefix:
-        pytest.skip("namespaces are not to be had")
+    if not prefix and not is_required():
+        pytest.skip("namespaces are not to be had: unshare and ip are needed, and root or users who may have them")
+    assert prefix
     command = [*prefix, sys.executable, "-c", SCRIPT]
     found = subprocess.run(
         command,
