@@ -89,6 +89,11 @@ class Ensemble:
         """Whether every member serves and all of them are at one zxid."""
         return len(self.standings) == len(self.members) and len({zxid for _, zxid in self.standings.values()}) == 1
 
+    def is_led(self, sids: frozenset[int]) -> bool:
+        """Whether a majority of all voters serves among these, and their leader is one of them."""
+        leader = self.leader()
+        return leader is not None and leader.sid in sids and len(sids & self.standings.keys()) > N_VOTERS // 2
+
     async def survey(self) -> None:
         """Ask everybody how it stands; takes LOOK_S at most."""
         found = await asyncio.gather(*(_standing(member.seat) for member in self.members.values()))

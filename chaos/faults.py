@@ -26,8 +26,14 @@ Fault: TypeAlias = Callable[["Fate"], End]
 MAX_AT_ONCE: Final = 2
 MIN_S: Final = 0.3
 TYPICAL_S: Final = 5.0
+NEXT_S: Final = 3.0
+"""By then the next fault begins."""
 LONG_S: Final = 15.0
 LONG_ODDS: Final = 0.15
+LULL_AFTER: Final = 16
+"""So many faults are drawn between two lulls."""
+LULL_S: Final = 15.0
+"""For so long nothing befalls anybody, from when all faults have ended."""
 
 
 @final
@@ -54,6 +60,7 @@ class Fate:
         self._tell = tell
         self._ends: list[tuple[float, str, End]] = []
         self._next_s = 0.0
+        self._n_drawn = 0
         self._later: list[tuple[float, str, End]] = []
         self._now_s = 0.0
         self._is_over = False
@@ -71,12 +78,20 @@ class Fate:
             self._ends.remove(ending)
             self._tell(f"end of {ending[1]}")
             ending[2]()
-        if now_s >= self._next_s and len(self._ends) < MAX_AT_ONCE:
-            self._left = self._left or list(self._names)
-            name = self._name = self.random.choice(self._left)
-            self._next_s = now_s + self.random.uniform(MIN_S, TYPICAL_S)
-            self._tell(name)
-            self._ends.append((now_s + self.duration_s(), name, FAULTS[name](self)))
+        if self._n_drawn == LULL_AFTER:
+            if not self._ends and not self._later:
+                self._n_drawn = 0
+                self._next_s = now_s + LULL_S
+        elif now_s >= self._next_s and len(self._ends) < MAX_AT_ONCE:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._n_drawn += 1
+        self._left = self._left or list(self._names)
+        name = self._name = self.random.choice(self._left)
+        self._next_s = self._now_s + self.random.uniform(MIN_S, NEXT_S)
+        self._tell(name)
+        self._ends.append((self._now_s + self.duration_s(), name, FAULTS[name](self)))
 
     def stop(self) -> None:
         """Nothing ever happens again; what goes on is for `Ensemble.heal` to end."""

@@ -16,6 +16,7 @@ from chaos.ensemble import Ensemble
 from chaos.faults import ANYWHERE, FAULTS, Fate
 from chaos.history import FAULT, HELD, RUN, History
 from chaos.rows import rows_of
+from chaos.stall import STALL_S, Stall
 from chaos.verdict import HISTORY, Verdict, check_against, check_rows, judge
 from zoopark.sim.checkers import Violation
 from zoopark.sim.world import World
@@ -24,12 +25,12 @@ START_S: Final = 40.0
 REST_S: Final = 40.0
 QUIET_S: Final = 8.0
 """Longer than any session lasts without its client."""
-STALL_S: Final = 15.0
-"""How long nothing may be written while a majority is well and connected."""
 REMARKABLE_S: Final = 3.0
 STEP_S: Final = 0.05
 N_CLIENTS: Final = 6
 CALM_S: Final = 2.0
+TELLING_S: Final = 80.0
+"""Faults that last as long have had a lull."""
 
 
 @final
@@ -45,13 +46,13 @@ class Round:
 
     Attributes:
         counts: of what happened, by name.
+        stall: how long nothing was written while faults came and went.
     """
 
     def __init__(self, home: Path, seed: int, seconds: float, is_sealed: bool, say: Callable[[str], None]) -> None:
         self.home = home
         self.seconds = seconds
         self.counts: dict[str, int] = {}
-        self.stall_s = 0.0
         self._say = say
         self._began_s = time.monotonic()
         self.ensemble = Ensemble(home, is_sealed)
@@ -59,9 +60,7 @@ class Round:
         self.history = History(world)
         self.clients = Clients(world, self.ensemble.seats, self.history, N_CLIENTS)
         self.fate = Fate(self.ensemble, Random(seed), list(FAULTS if is_sealed else ANYWHERE), self._note)
-        self._well: frozenset[int] = frozenset()
-        self._well_since_s = 0.0
-        self._stalled_s = 0.0
+        self.stall = Stall(self._began_s)
         self._broken: BaseException | None = None
 
     async def go(self) -> Verdict:
@@ -102,7 +101,8 @@ class Round:
 
     async def _suffer(self) -> None:
         """Faults come and go."""
-        began_s = self._well_since_s = time.monotonic()
+        began_s = time.monotonic()
+        self.stall = Stall(began_s)
         until_s, calm_until_s = began_s + self.seconds, began_s + CALM_S
         survey = asyncio.create_task(self._survey())
         try:
@@ -114,6 +114,8 @@ class Round:
                 await asyncio.sleep(STEP_S)
         finally:
             survey.cancel()
+        if self.seconds > TELLING_S and not self.stall.armed_s:
+            raise Violation(f"liveness: there was no moment at which {STALL_S:.0f} s without a write would be found")
 
     def _look(self) -> None:
         """Raises what went wrong in a process, or in a client that was told something impossible."""
@@ -126,17 +128,11 @@ class Round:
 
     def _check_progress(self, now_s: float) -> None:
         """While a majority is well and connected, writes are answered."""
+        before_s = self.stall.now_s
         well = self.ensemble.majority()
-        if not well or not self._well <= well:
-            self._well_since_s = now_s
-        self._well = well
-        stall_s = now_s - max(self._well_since_s, self.clients.written_s)
-        if stall_s < self._stalled_s and self._stalled_s > REMARKABLE_S:
-            self._note(f"nothing was written for {self._stalled_s:.1f} s")
-        self._stalled_s = stall_s
-        self.stall_s = max(self.stall_s, stall_s)
-        if stall_s > STALL_S:
-            raise Violation(f"liveness: no write for {stall_s:.0f} s, while {sorted(well)} are well and connected")
+        self.stall.look(now_s, well, self.ensemble.is_led(well), self.clients.written_s)
+        if self.stall.now_s < before_s and before_s > REMARKABLE_S:
+            self._note(f"nothing was written for {before_s:.1f} s")
 
     async def _survey(self) -> None:
         while True:
@@ -184,3 +180,4 @@ class Round:
         self.counts.update(verdict.counts)
         self.counts.update({f"client: {name}": count for name, count in self.clients.world.counts.items()})
         self.counts["writes answered"] = self.clients.n_writes
+        self.counts["seconds in which a stall would be found"] = round(self.stall.armed_s)

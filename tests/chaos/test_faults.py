@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 
 from chaos.ensemble import Ensemble
-from chaos.faults import FAULTS, LONG_S, MAX_AT_ONCE, MIN_S, Fate
+from chaos.faults import FAULTS, LONG_S, LULL_S, MAX_AT_ONCE, MIN_S, Fate
 
 
 def fate_of(home: Path, seed: int, names: list[str]) -> tuple[Fate, list[str]]:
@@ -33,6 +33,18 @@ def test_few_things_happen_at_once(tmp_path: Path) -> None:
         assert under_way <= MAX_AT_ONCE
 
 
+def test_there_are_lulls(tmp_path: Path) -> None:
+    """In which writes that are not answered have no excuse."""
+    fate, told = fate_of(tmp_path, 1, ["pause one", "pause all"])
+    lengths, quiet_s, n_told = [], 0.0, 0
+    for step in range(2000):
+        fate.step(step / 10)
+        quiet_s = quiet_s + 0.1 if len(told) == n_told else 0.0
+        n_told = len(told)
+        lengths.append(quiet_s)
+    assert LULL_S - 0.5 < max(lengths) < LULL_S + 0.5
+
+
 def test_nothing_happens_after_the_stop(tmp_path: Path) -> None:
     """What `Ensemble.heal` has made well must stay so."""
     fate, told = fate_of(tmp_path, 1, ["pause all"])
@@ -57,7 +69,7 @@ NEEDING_SOMEBODY = ["kill leader", "rolling restart", "pause one", "pause leader
 def test_what_befalls_nobody_is_not_counted(tmp_path: Path) -> None:
     """Members that are down can neither be killed nor stopped, and nobody leads."""
     fate, told = fate_of(tmp_path, 1, NEEDING_SOMEBODY)
-    for step in range(600):
+    for step in range(2000):
         fate.step(step / 10)
     assert set(NEEDING_SOMEBODY) < set(told)
     assert fate.counts == dict.fromkeys(NEEDING_SOMEBODY, 0)
