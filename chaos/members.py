@@ -22,6 +22,7 @@ from typing import Final, final
 import zoopark as package
 from chaos.exits import check_said, explain
 from chaos.seal import mount
+from zoopark.host.fleet import stop_with
 from zoopark.sim.checkers import Violation
 
 SOURCE: Final = Path(package.__file__).resolve().parents[1]
@@ -126,7 +127,7 @@ class Member:
         return self.home / f"log-{life}.txt"
 
     def start(self) -> None:
-        """Start it, unless it runs. Raises Violation if its last end has no reason."""
+        """Start it, unless it runs; it ends when this thread does. Raises Violation if its last end has no reason."""
         if self.is_running():
             return
         self.look()
@@ -137,6 +138,7 @@ class Member:
             # What it says goes through a pipe: a limit on its files must not silence it.
             scribe = self._scribe = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
         assert scribe.stdin is not None
+        parent = os.getpid()
         with scribe.stdin as said:
             self.process = subprocess.Popen(
                 self._command,
@@ -144,6 +146,7 @@ class Member:
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 env={**os.environ, "PYTHONPATH": str(SOURCE)},
+                preexec_fn=lambda: stop_with(parent),
             )
 
     def kill(self) -> None:
