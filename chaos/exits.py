@@ -7,6 +7,7 @@ from zoopark.sim.checkers import Violation
 
 STOPPED: Final = 0
 KILLED: Final = -9
+TERMINATED: Final = -15
 OF_A_SICK_DISK: Final = (1, 3, 10)
 """Exit codes for a log, a data directory and a snapshot that cannot be written."""
 _UNEXPECTED: Final = re.compile(r"Traceback|CRITICAL|AssertionError|never (?:retrieved|awaited)|Exception ignored")
@@ -38,6 +39,8 @@ def explain(who: str, code: int, said: str, causes: tuple[bool, bool, bool]) -> 
         return "kill -9"
     if code == STOPPED and was_stopped and not reasons:
         return "asked to stop"
+    if code == TERMINATED and was_stopped and not said:
+        return "asked to stop before it could hear"
     if code in OF_A_SICK_DISK and reasons:
         return f"failed disk, code {code}"
     last = said.splitlines()[-1:]

@@ -157,7 +157,7 @@ def rolling_restart(fate: Fate) -> End:
 
     def restart(member: Member) -> End:
         def act() -> None:
-            if member.is_well():
+            if member.is_well() and member.sid in fate.ensemble.standings:
                 fate.strike(f"restart {member.sid}")
                 member.stop()
                 member.start()

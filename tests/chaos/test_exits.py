@@ -19,6 +19,7 @@ KILLED, STOPPED, SICK, ALONE = (True, False, False), (False, True, False), (Fals
         (0, CALM, STOPPED, "asked to stop"),
         (1, CALM + FULL + CALM, SICK, "failed disk, code 1"),
         (10, REFUSED, SICK, "failed disk, code 10"),
+        (-15, "", STOPPED, "asked to stop before it could hear"),
         (1, CALM + FULL, (False, True, True), "failed disk, code 1"),
     ],
 )
@@ -38,6 +39,8 @@ def test_an_end_with_a_reason(code: int, said: str, causes: tuple[bool, bool, bo
         (0, CALM + FULL, STOPPED),
         (1, FULL + FULL, SICK),
         (2, REFUSED, SICK),
+        (-15, CALM, STOPPED),
+        (-15, "", ALONE),
         (-9, CALM + FULL, KILLED),
     ],
 )
