@@ -58,13 +58,12 @@ def flavour(referee: Referee) -> Referee:
 
 @pytest.fixture
 def form(tmp_path: Path, flavour: Referee) -> Iterator[Form]:
-    """Starts an ensemble of these kinds, with these JVM properties; `Members.check` is asked at its end."""
+    """Makes an ensemble of these kinds, not started, with these arguments of Members, whose `finish` is called."""
     made: list[Members] = []
 
-    def make(*kinds: str, n_observers: int = 0, properties: Mapping[str, str] | None = None) -> Members:
-        members = Members(tmp_path, [flavour(kind) for kind in kinds], n_observers, properties)
-        made.append(members)
-        return members.start()
+    def make(*kinds: str, n_observers: int = 0, **lines: Mapping[str, str]) -> Members:
+        made.append(Members(tmp_path, [flavour(kind) for kind in kinds], n_observers, **lines))
+        return made[-1]
 
     yield make
     for members in made:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 from typing import Any, Final
 
 from tests.compat.oracle import POLL_SECONDS, Flavour, Server, ServerFailedError, free_port
@@ -32,6 +33,7 @@ class Members:
         flavours: what each of them is.
         n_observers: how many of them, the last ones, only learn.
         properties: JVM properties of all of them, besides PROPERTIES.
+        settings: lines of their zoo.cfg, besides SETTINGS.
     """
 
     def __init__(
@@ -39,7 +41,8 @@ class Members:
         home: Path,
         flavours: list[Flavour],
         n_observers: int = 0,
-        properties: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] = MappingProxyType({}),
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         logging.getLogger("kazoo").setLevel(logging.CRITICAL)
         ports = [(free_port(), free_port()) for _ in flavours]
@@ -53,7 +56,7 @@ class Members:
         for sid, flavour in enumerate(flavours, 1):
             place = home / str(sid)
             place.mkdir()
-            server = Server(flavour, place, {**SETTINGS, **lines}, {**PROPERTIES, **(properties or {})})
+            server = Server(flavour, place, {**SETTINGS, **lines, **settings}, {**PROPERTIES, **properties})
             server.data_dir.mkdir()
             (server.data_dir / "myid").write_text(f"{sid}\n")
             self.servers[sid] = server
@@ -167,6 +170,18 @@ class Members:
             self.kill(leader)
             self.start(leader)
         assert self.leader() == sid
+
+    def doom(self, leader: int, path: str) -> None:
+        """This leader logs a create that no other server hears of; then all are killed."""
+        client = self.client(leader)
+        for sid in self.others(leader):
+            self.servers[sid].freeze()
+        client.create_async(path)
+        logs = self.servers[leader].data_dir / "version-2"
+        until(lambda: any(path.encode() in file.read_bytes() for file in logs.glob("log.*")), bool)
+        for server in self.servers.values():
+            server.kill()
+        client.stop()
 
     def wipe(self, sid: int) -> None:
         """A server that is down loses what it had, but for its myid."""

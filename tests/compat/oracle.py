@@ -121,6 +121,11 @@ class Server:
 
     def start(self, patience_s: float = START_SECONDS) -> "Server":
         """Start the process and return when it serves; ServerFailedError if it ends or this time passes."""
+        self._wait_until_serving(self.spawn(), patience_s)
+        return self
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Start the process, and do not wait for it."""
         assert self._process is None, "started twice"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         lines = {**self.settings, "dataDir": str(self.data_dir), "clientPort": str(self.port)}
@@ -136,8 +141,7 @@ class Server:
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"},
         )
-        self._wait_until_serving(self._process, patience_s)
-        return self
+        return self._process
 
     def stop(self) -> None:
         """End the process with SIGTERM, after STOP_SECONDS with SIGKILL. Harmless when it is not running."""

@@ -1,12 +1,10 @@
 """Who is in the ensemble, as /zookeeper/config says it, on servers of both kinds."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compat.conftest import Form, Referee
+from tests.compat.conftest import Form
 from tests.compat.members import Members, errors
 
 pytestmark = pytest.mark.compat
@@ -21,7 +19,7 @@ def told(members: Members, sid: int) -> tuple[Any, ...]:
 @pytest.mark.parametrize("kinds", [("zoopark", "3.9.3", "zoopark", "3.9.3"), ("3.9.3", "zoopark", "3.9.3", "zoopark")])
 def test_all_say_the_same_whatever_brought_them_here(form: Form, kinds: tuple[str, ...]) -> None:
     """After a first start, a snapshot, a difference, and a start of all of them."""
-    members = form(*kinds, n_observers=1)
+    members = form(*kinds, n_observers=1).start()
     lines = [members.servers[1].settings[f"server.{sid}"] for sid in (1, 2, 3, 4)]
     roles = [line if line.endswith("observer") else f"{line}:participant" for line in lines]
     text = "".join(f"server.{sid}={line}\n" for sid, line in enumerate(roles, 1)) + "version=0"
@@ -47,35 +45,18 @@ def test_all_say_the_same_whatever_brought_them_here(form: Form, kinds: tuple[st
 )
 def test_nobody_changes_it_while_reconfiguration_is_disabled(form: Form, kinds: tuple[str, ...]) -> None:
     """The leader, a follower and an observer refuse with the same error."""
-    members = form(*kinds, n_observers=1)
+    members = form(*kinds, n_observers=1).start()
     for sid in members.servers:
         with pytest.raises(errors.ReconfigDisabledError):
             members.client(sid).reconfig(joining="server.5=127.0.0.1:1:2;3", leaving=None, new_members=None)
 
 
-@pytest.fixture
-def spread(tmp_path: Path, flavour: Referee) -> Iterator[Callable[..., Members]]:
-    """Gives ensembles of these kinds, not started, whose server lines may be changed."""
-    made: list[Members] = []
-
-    def make(*kinds: str) -> Members:
-        more = {"zookeeper.multiAddress.enabled": "true"}
-        made.append(Members(tmp_path, [flavour(kind) for kind in kinds], properties=more))
-        return made[-1]
-
-    yield make
-    for members in made:
-        members.finish()
-
-
 @pytest.mark.parametrize("kinds", [("zoopark", "zoopark", "zoopark"), ("zoopark", "3.9.3", "zoopark")], ids=" ".join)
-def test_servers_with_several_addresses_are_one_ensemble(
-    spread: Callable[..., Members], kinds: tuple[str, ...]
-) -> None:
+def test_servers_with_several_addresses_are_one_ensemble(form: Form, kinds: tuple[str, ...]) -> None:
     """Each listens on all of its own; what all say of all is the same, sorted."""
-    members = spread(*kinds)
+    are_several = "multiAddress.enabled"
+    members = form(*kinds, properties={f"zookeeper.{are_several}": "true"}, settings={are_several: "true"})
     for server in members.servers.values():
-        server.settings["multiAddress.enabled"] = "true"
         for sid in members.servers:
             place = server.settings[f"server.{sid}"]
             server.settings[f"server.{sid}"] = f"{place.replace('127.0.0.1', '127.0.0.2')}|{place}"
@@ -88,11 +69,9 @@ def test_servers_with_several_addresses_are_one_ensemble(
 
 
 @pytest.mark.parametrize("kinds", [("zoopark", "zoopark", "zoopark"), ("zoopark", "3.9.3", "zoopark")], ids=" ".join)
-def test_server_lines_in_a_file_of_their_own_are_one_ensemble(
-    spread: Callable[..., Members], kinds: tuple[str, ...]
-) -> None:
+def test_server_lines_in_a_file_of_their_own_are_one_ensemble(form: Form, kinds: tuple[str, ...]) -> None:
     """dynamicConfigFile, which nobody writes to; its name has the version."""
-    members = spread(*kinds)
+    members = form(*kinds)
     for server in members.servers.values():
         lines = {key: server.settings.pop(key) for key in list(server.settings) if key.startswith("server.")}
         dynamic = server.home / "zoo.cfg.dynamic.1c"

@@ -8,7 +8,7 @@ from tests.compat.members import count, until
 
 def test_a_write_through_a_follower_is_read_at_another(form: Form) -> None:
     """One leads, two follow, and all say so; what one is told all know."""
-    members = form("zoopark", "zoopark", "zoopark")
+    members = form("zoopark", "zoopark", "zoopark").start()
     assert sorted(members.modes().values()) == ["follower", "follower", "leader"]
     one, other = members.others(members.leader())
     assert members.client(one).create("/a", b"data") == "/a"
@@ -21,7 +21,7 @@ def test_a_write_through_a_follower_is_read_at_another(form: Form) -> None:
 
 def test_no_acknowledged_write_is_lost_with_the_leader(form: Form) -> None:
     """kill -9 while a client counts: the count goes on and no number is missing; it rejoins by DIFF."""
-    members = form("zoopark", "zoopark", "zoopark")
+    members = form("zoopark", "zoopark", "zoopark").start()
     leader = members.leader()
     client = members.client(*members.others(leader))
     client.create("/count")
@@ -39,7 +39,7 @@ def test_no_acknowledged_write_is_lost_with_the_leader(form: Form) -> None:
 
 def test_a_wiped_member_gets_a_snapshot(form: Form) -> None:
     """It has nothing, and ends with everything; it may then be needed for a quorum."""
-    members = form("zoopark", "zoopark", "zoopark")
+    members = form("zoopark", "zoopark", "zoopark").start()
     count(members.client(1, 2, 3), "/n", range(200))
     wiped, kept = members.others(members.leader())
     members.kill(wiped)
@@ -52,17 +52,10 @@ def test_a_wiped_member_gets_a_snapshot(form: Form) -> None:
 
 def test_what_was_never_committed_is_taken_back(form: Form) -> None:
     """A leader logs what nobody else hears of, and dies: TRUNC, and the others' history."""
-    members = form("zoopark", "zoopark", "zoopark")
+    members = form("zoopark", "zoopark", "zoopark").start()
     leader = members.leader()
-    client = members.client(leader)
-    count(client, "/n", range(10))
-    for sid in members.others(leader):
-        members.servers[sid].freeze()
-    client.create_async("/doomed", b"doomed")
-    logs = members.servers[leader].data_dir / "version-2"
-    until(lambda: any(b"doomed" in path.read_bytes() for path in logs.glob("log.*")), bool)
-    for sid in members.servers:
-        members.servers[sid].kill()
+    count(members.client(leader), "/n", range(10))
+    members.doom(leader, "/doomed")
     members.start(*members.others(leader))
     members.servers[leader].start()
     assert "truncating the log" in members.servers[leader].log
@@ -74,7 +67,7 @@ def test_what_was_never_committed_is_taken_back(form: Form) -> None:
 
 def test_a_member_alone_does_not_serve(form: Form) -> None:
     """Two of three are gone: no write may be acknowledged; when one returns, both serve."""
-    members = form("zoopark", "zoopark", "zoopark")
+    members = form("zoopark", "zoopark", "zoopark").start()
     last, *others = members.servers
     for sid in others:
         members.servers[sid].kill()

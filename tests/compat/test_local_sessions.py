@@ -1,13 +1,12 @@
 """Local sessions on real ensembles, of zoopark's servers, of Apache's and of both: the same happens on all of them."""
 
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
 import pytest
 
 from tests.compat import wire
-from tests.compat.conftest import Referee
+from tests.compat.conftest import Form
 from tests.compat.members import Members, until
 from tests.compat.session import RefusedError, Session
 
@@ -20,25 +19,12 @@ KINDS: Final = [
         for kinds in (("3.9.3",) * 3, ("zoopark", "3.9.3", "3.9.3"), ("3.9.3", "zoopark", "zoopark"))
     ),
 ]
-Build = Callable[[tuple[str, ...], bool], Members]
 
 
-@pytest.fixture
-def build(flavour: Referee, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
-    """Makes an ensemble of these kinds with local sessions, which are upgraded or not, and ends it."""
-    made: list[Members] = []
-
-    def start(kinds: tuple[str, ...], is_upgrading: bool) -> Members:
-        members = Members(tmp_path_factory.mktemp("local"), [flavour(kind) for kind in kinds])
-        for server in members.servers.values():
-            server.settings["localSessionsEnabled"] = "true"
-            server.settings["localSessionsUpgradingEnabled"] = str(is_upgrading).lower()
-        made.append(members)
-        return members.start()
-
-    yield start
-    for members in made:
-        members.stop()
+def form_local(form: Form, kinds: tuple[str, ...], is_upgrading: str) -> Members:
+    """An ensemble with local sessions, which are upgraded or not."""
+    lines = {"localSessionsEnabled": "true", "localSessionsUpgradingEnabled": is_upgrading}
+    return form(*kinds, settings=lines).start()
 
 
 def goes_on(members: Members, sid: int, session: Session) -> bool:
@@ -65,9 +51,9 @@ def counts(members: Members, sid: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kinds", KINDS)
-def test_without_upgrading_a_local_session_may_all_but_own(build: Build, kinds: tuple[str, ...]) -> None:
+def test_without_upgrading_a_local_session_may_all_but_own(form: Form, kinds: tuple[str, ...]) -> None:
     """It costs no transaction, ends where it began, and is refused an ephemeral by one."""
-    members = build(kinds, False)
+    members = form_local(form, kinds, "false")
     for sid in members.servers:
         session = members.session(sid)
         assert session.session_id >> 56 == sid
@@ -83,9 +69,9 @@ def test_without_upgrading_a_local_session_may_all_but_own(build: Build, kinds: 
 
 
 @pytest.mark.parametrize("kinds", KINDS)
-def test_an_ephemeral_makes_a_local_session_one_of_the_ensemble(build: Build, kinds: tuple[str, ...]) -> None:
+def test_an_ephemeral_makes_a_local_session_one_of_the_ensemble(form: Form, kinds: tuple[str, ...]) -> None:
     """It moves, survives the leader and takes its ephemerals along; one that owns nothing ends with the leader."""
-    members = build(kinds, True)
+    members = form_local(form, kinds, "true")
     leader = members.leader()
     one, other = members.others(leader)
     owners = {sid: members.session(sid) for sid in members.servers}

@@ -27,7 +27,7 @@ def test_servers_of_both_kinds_are_one_ensemble(form: Form, kinds: tuple[str, ..
 
     Of equal logs the larger id's leads, so servers 2 and 3 take turns.
     """
-    members = form(*kinds)
+    members = form(*kinds).start()
     led = set()
     for at in range(4):
         for sid in members.modes():
@@ -48,7 +48,7 @@ def test_servers_of_both_kinds_are_one_ensemble(form: Form, kinds: tuple[str, ..
 @pytest.mark.parametrize(("voters", "observer"), [("zoopark", "3.9.3"), ("3.9.3", "zoopark"), ("3.8", "zoopark")])
 def test_an_observer_of_either_kind_serves_clients(form: Form, voters: str, observer: str) -> None:
     """Its clients write through it, also under the next leader; when it was wiped it gets a snapshot."""
-    members = form(voters, voters, voters, observer, n_observers=1)
+    members = form(voters, voters, voters, observer, n_observers=1).start()
     assert members.modes()[4] == "observer"
     count(members.client(4), "/before", range(20))
     members.kill(members.leader())

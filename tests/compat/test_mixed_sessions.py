@@ -185,7 +185,7 @@ def test_sessions_outlive_their_server(form: Form, kinds: tuple[str, ...]) -> No
 
     In the end a follower is killed too.
     """
-    members = form(*kinds)
+    members = form(*kinds).start()
     members.make_leader(3)
     for doomed in (3, 2, 1):
         former = members.leader()

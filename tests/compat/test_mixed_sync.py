@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from tests.compat.conftest import Form
-from tests.compat.members import Members, count, fill, until
+from tests.compat.members import Members, count, fill
 
 pytestmark = pytest.mark.compat
 
@@ -53,23 +53,24 @@ def miss_in_every_way(members: Members, sid: int) -> None:
 
 @pytest.mark.parametrize(("learner", "leader"), PAIRS[:2])
 def test_what_a_follower_missed_comes_by_diff_or_snapshot(form: Form, learner: str, leader: str) -> None:
-    members = form(learner, leader, leader, properties={"zookeeper.snapCount": "100"})
+    members = form(learner, leader, leader, properties={"zookeeper.snapCount": "100"}).start()
     miss_in_every_way(members, 1)
 
 
 @pytest.mark.parametrize(("learner", "leader"), PAIRS[:2])
 def test_what_an_observer_missed_comes_by_diff_or_snapshot(form: Form, learner: str, leader: str) -> None:
-    members = form(leader, leader, learner, n_observers=1, properties={"zookeeper.snapCount": "100"})
+    members = form(leader, leader, learner, n_observers=1, properties={"zookeeper.snapCount": "100"}).start()
     miss_in_every_way(members, 3)
 
 
 @pytest.mark.parametrize(("learner", "leader"), PAIRS)
 def test_what_was_never_committed_is_taken_back(form: Form, learner: str, leader: str) -> None:
     """A leader logs what nobody else hears of, and dies: TRUNC; where another epoch has begun to write, SNAP."""
-    members = form(leader, leader, learner)
+    members = form(leader, leader, learner).start()
     for at, told in enumerate(("TRUNC", "SNAP")):
         members.make_leader(3)
-        doom(members, 3, at)
+        count(members.client(3), f"/before-{at}", range(10))
+        members.doom(3, f"/doomed-{at}")
         members.start(1, 2)
         if told == "SNAP":
             count(members.client(2), "/n", range(10))
@@ -79,17 +80,3 @@ def test_what_was_never_committed_is_taken_back(form: Form, learner: str, leader
         rows = members.rows(3)
         assert f"/doomed-{at}" not in rows and f"/after-{at}/9" in rows
         assert rows == members.rows(2) == members.rows(1)
-
-
-def doom(members: Members, leader: int, at: int) -> None:
-    """The leader logs a create while the others do not listen; then all are killed."""
-    client = members.client(leader)
-    count(client, f"/before-{at}", range(10))
-    for sid in members.others(leader):
-        members.servers[sid].freeze()
-    client.create_async(f"/doomed-{at}")
-    logs = members.servers[leader].data_dir / "version-2"
-    until(lambda: any(b"/doomed-%d" % at in file.read_bytes() for file in logs.glob("log.*")), bool)
-    for server in members.servers.values():
-        server.kill()
-    client.stop()

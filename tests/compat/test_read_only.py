@@ -1,14 +1,12 @@
 """Real members without a quorum, and leaders that serve nobody: of zoopark's and of Apache's servers."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any, Final
 
 import pytest
 
 from tests.compat import wire
-from tests.compat.conftest import Referee
+from tests.compat.conftest import Form
 from tests.compat.members import WAIT_S, Members, errors, until
 from tests.compat.session import RefusedError
 
@@ -17,32 +15,14 @@ states: Final[Any] = import_module("kazoo.protocol.states")
 NOT_READ_ONLY: Final = -119
 KINDS: Final = ["zoopark", pytest.param("3.9.3", marks=pytest.mark.compat)]
 NOT_SERVING: Final = "This ZooKeeper instance is not currently serving requests\n"
-Build = Callable[..., Members]
+LOCAL: Final = {"localSessionsEnabled": "true"}
+"""Without them Apache's server opens no session while it is read-only."""
+READ_ONLY: Final = {"readonlymode.enabled": "true"}
 
 
-@pytest.fixture
-def build(flavour: Referee, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
-    """Makes three servers of a kind with these keys, and ends them."""
-    made: list[Members] = []
-
-    def make(kind: str, **keys: str) -> Members:
-        members = Members(tmp_path_factory.mktemp("read-only"), [flavour(kind)] * 3)
-        for server in members.servers.values():
-            # Apache's opens no session on a read-only server without local ones.
-            server.settings["localSessionsEnabled"] = "true"
-            server.settings.update(keys)
-            server.properties["readonlymode.enabled"] = "true"
-        made.append(members)
-        return members
-
-    yield make
-    for members in made:
-        members.stop()
-
-
-def alone(build: Build, kind: str) -> tuple[Members, int, int]:
+def alone(form: Form, kind: str) -> tuple[Members, int, int]:
     """An ensemble that lost its quorum: its last server, and one of those that are gone."""
-    members = build(kind).start()
+    members = form(*[kind] * 3, settings=LOCAL, properties=READ_ONLY).start()
     client = members.client(1, 2, 3)
     client.create("/a", b"x")
     client.stop()
@@ -54,9 +34,9 @@ def alone(build: Build, kind: str) -> tuple[Members, int, int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_without_a_quorum_answers_reads(build: Build, kind: str) -> None:
+def test_a_server_without_a_quorum_answers_reads(form: Form, kind: str) -> None:
     """Of those who ask for no more; and says what it is. With a quorum they must come again."""
-    members, last, gone = alone(build, kind)
+    members, last, gone = alone(form, kind)
     server = members.servers[last]
     said = server.word("srvr").splitlines()
     assert (said[1], "Mode: read-only" in said) == ("READ-ONLY mode; serving only read-only clients", True)
@@ -76,8 +56,8 @@ def test_a_server_without_a_quorum_answers_reads(build: Build, kind: str) -> Non
     assert not members.session(last, is_read_only=True).is_read_only
 
 
-def test_kazoo_reads_and_comes_back_to_write(build: Build) -> None:
-    members, last, gone = alone(build, "zoopark")
+def test_kazoo_reads_and_comes_back_to_write(form: Form) -> None:
+    members, last, gone = alone(form, "zoopark")
     hosts = f"127.0.0.1:{members.servers[last].port}"
     client = kazoo.KazooClient(hosts, timeout=5, read_only=True)
     try:
@@ -96,12 +76,11 @@ def test_kazoo_reads_and_comes_back_to_write(build: Build) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_leader_may_leave_clients_to_others(build: Build, kind: str) -> None:
+def test_a_leader_may_leave_clients_to_others(form: Form, kind: str) -> None:
     """leaderServes=no: two of three serve, and the third says that it does not."""
-    members = build(kind, leaderServes="no")
-    pool = ThreadPoolExecutor(3)
+    members = form(*[kind] * 3, settings={"leaderServes": "no"})
     for server in members.servers.values():
-        pool.submit(server.start)  # the one that leads does not say that it serves, until it is stopped
+        server.spawn()  # the one that leads never says that it serves
     modes = until(members.modes, lambda modes: len(modes) == 2)
     assert sorted(modes.values()) == ["follower", "follower"]
     (leader,) = set(members.servers) - set(modes)

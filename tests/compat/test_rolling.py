@@ -82,7 +82,7 @@ def insist(client: Any, request: str, *args: Any) -> Any:
 
 def test_all_servers_are_replaced_one_at_a_time_and_back(form: Form, flavour: Referee) -> None:
     """Apache's, then zoopark's, then Apache's again: no acknowledged write is lost, no session, no digest differs."""
-    members = form("3.9.3", "3.9.3", "3.9.3")
+    members = form("3.9.3", "3.9.3", "3.9.3").start()
     load = Load(members)
     for kind in ("zoopark", "3.9.3"):
         for sid in members.servers:
