@@ -1,4 +1,4 @@
-"""`zoopark ensemble` as a process of its own: what it shows, and the servers that it starts."""
+"""zoopark's commands as processes, and `zoopark ensemble` above all: what it shows, and the servers that it starts."""
 
 import os
 import re
@@ -19,6 +19,14 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCES)}
 
 def zoopark_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "zoopark", *arguments]
+
+
+def run(*arguments: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """A command with these arguments, in this directory, until it ends, which it must."""
+    command = zoopark_command(*arguments)
+    return subprocess.run(
+        command, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
 
 
 class Output:

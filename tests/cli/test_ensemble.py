@@ -3,14 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.cli.started import ENVIRONMENT, Started, is_there, wait_for_end, zoopark_command
+from tests.cli.started import Started, is_there, run, wait_for_end
 from tests.faults.process import Client
 
 Start = Callable[..., Started]
@@ -151,15 +150,7 @@ def test_a_taken_port_stops_all(start: Start, tmp_path: Path) -> None:
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], line: str) -> None:
     """Before anything is started. What a directory may hold is in tests/host/test_homes.py."""
     (tmp_path / "file").touch()
-    ran = subprocess.run(
-        zoopark_command("ensemble", *arguments),
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = run("ensemble", *arguments, home=tmp_path)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.endswith(line.format(home=tmp_path))
 
@@ -167,8 +158,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[s
 def test_a_directory_with_something_else_is_refused(tmp_path: Path) -> None:
     """It is not ours, and stays as it is."""
     (tmp_path / "letters").mkdir()
-    command = zoopark_command("ensemble", "--dir", str(tmp_path))
-    ran = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    ran = run("ensemble", "--dir", str(tmp_path))
     reason = "is not empty, and holds no ensemble: there is no 1/zoo.cfg in it"
     assert (ran.returncode, ran.stderr) == (2, f"zoopark: {tmp_path}: {reason}\n")
     assert [path.name for path in tmp_path.iterdir()] == ["letters"]

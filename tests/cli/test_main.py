@@ -1,13 +1,11 @@
 """The door of the command line, as a shell sees it."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-import zoopark
+from tests.cli.started import ENVIRONMENT
 from zoopark import __version__
 
 # Run a command in this process, then print what it imported, so that imports are seen after any lazy one.
@@ -24,13 +22,9 @@ finally:
 NOT_FOR_HELP = ("uvloop", "rich", "asyncio", "zoopark.server", "zoopark.host", "zoopark.jute", "zoopark.tree")
 
 
-SOURCES = Path(zoopark.__file__).parents[1]
-
-
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["serve", "--help"]])

@@ -1,16 +1,11 @@
 """`zoopark serve` up to the host: what it reads, refuses and warns of. tests/compat has the server that runs."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import zoopark
+from tests.cli.started import run
 from zoopark.cli.serve import load
-
-SOURCES = Path(zoopark.__file__).parents[1]
 
 
 def test_a_file_and_properties_make_the_config(tmp_path: Path) -> None:
@@ -41,7 +36,7 @@ def test_warnings_go_to_stderr(tmp_path: Path) -> None:
     """They must be seen, and are not what stops the server."""
     zoo_cfg = tmp_path / "zoo.cfg"
     zoo_cfg.write_text("dataDir=/dev/null\nclientPort=1\nsslQuorum=true\nticktime=3\n")
-    ran = _serve(tmp_path, "zoo.cfg")
+    ran = run("serve", "zoo.cfg", home=tmp_path)
     first, second, last = ran.stderr.splitlines()
     assert first == "warning: not in force yet: sslQuorum"
     assert second == "warning: zoo.cfg:4: ticktime: not a known key; is tickTime meant?"
@@ -65,7 +60,7 @@ def test_warnings_go_to_stderr(tmp_path: Path) -> None:
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(tmp_path: Path, arguments: list[str], line: str) -> None:
     """No traceback for a user's mistake, and no restart loop: supervisors know 2."""
     (tmp_path / "bad.cfg").write_text("dataDir=/data\ntickTime=abc\nclientPort=1\n")
-    ran = _serve(tmp_path, *arguments)
+    ran = run("serve", *arguments, home=tmp_path)
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", line + "\n")
 
 
@@ -79,15 +74,3 @@ def test_myid_is_given_or_read(tmp_path: Path, myid: str | None, expected: int) 
     config, _ = load(zoo_cfg, {}, myid)
     assert config.membership is not None and config.membership.sid == expected
     assert config.client_port == 2180 + expected
-
-
-def _serve(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "zoopark", "serve", *arguments],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(SOURCES)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )

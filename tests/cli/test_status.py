@@ -1,33 +1,22 @@
 """`zoopark status`: of servers that are there, that are not, and that say nothing."""
 
 import socket
-import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from tests.cli.started import ENVIRONMENT, zoopark_command
+from tests.cli.started import run
 from tests.compat.oracle import free_port
 from tests.faults.process import Fleet
 
 CONFIG = "dataDir={home}/data\ninitLimit=10\nsyncLimit=5\n"
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    """Real servers; none of them outlives the test."""
-    made = Fleet(tmp_path)
-    yield made
-    made.end()
-
-
 def _status(*arguments: str, home: Path | None = None) -> tuple[int, str, str]:
     """The exit code, stdout and stderr."""
-    command = zoopark_command("status", *arguments)
-    ran = subprocess.run(command, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+    ran = run("status", *arguments, home=home)
     return ran.returncode, ran.stdout, ran.stderr
 
 

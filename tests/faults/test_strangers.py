@@ -5,11 +5,8 @@ files stay bounded, and each source is complained of once a minute and port. Eve
 own on loopback, so that its complaints can be counted.
 """
 
-import os
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +18,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.cli.started import run
 from tests.compat import oracle
 from tests.compat.members import Members, errors, until
 from tests.compat.oracle import Server
@@ -265,7 +263,7 @@ def test_a_handshake_that_never_ends_is_ended(members: Members, stranger: Strang
 def test_a_second_server_with_the_same_directory_or_ports_does_not_start(members: Members) -> None:
     """The first thing that both need is refused to the second, with the place."""
     first = members.servers[1]
-    ran = _serve(first.home / "zoo.cfg")
+    ran = run("serve", str(first.home / "zoo.cfg"))
     assert ran.returncode == 3
     assert f"{first.data_dir}/version-2" in ran.stderr.splitlines()[-1]
     again = first.home / "again"
@@ -273,7 +271,7 @@ def test_a_second_server_with_the_same_directory_or_ports_does_not_start(members
     (again / "myid").write_text("1")
     lines = (first.home / "zoo.cfg").read_text().replace(f"dataDir={first.data_dir}", f"dataDir={again}")
     (again / "zoo.cfg").write_text(lines)
-    ran = _serve(again / "zoo.cfg")
+    ran = run("serve", str(again / "zoo.cfg"))
     assert (ran.returncode, "the port is in use" in ran.stderr) == (1, True)
 
 
@@ -294,10 +292,3 @@ def test_a_second_server_with_the_same_id_is_told_of_and_never_serves(members: M
     assert _told(members, "zk_looking_count") == lookings
     news = "".join(server.log[then:] for server, then in zip(members.servers.values(), said, strict=True))
     assert "two servers with one myid?" in news
-
-
-def _serve(zoo_cfg: Path) -> "subprocess.CompletedProcess[str]":
-    """`zoopark serve` until it ends, which it must."""
-    environment = {**os.environ, "PYTHONPATH": str(oracle.SOURCE)}
-    command = [sys.executable, "-m", "zoopark", "serve", str(zoo_cfg)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)

@@ -1,0 +1,5 @@
+"""One fleet per test."""
+
+from tests.faults.conftest import fleet
+
+__all__ = ["fleet"]
