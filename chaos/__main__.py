@@ -96,7 +96,8 @@ def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) 
         raise
     rss_mb = max(member.max_rss_kb for member in one.ensemble.members.values()) >> 10
     spent_s = time.monotonic() - began_s
-    _say(f"seed {seed}: {spent_s:.0f} s, longest stall {one.stall.longest_s:.1f} s, at most {rss_mb} MB a member")
+    memory = f"at most {rss_mb} MB a member, {one.growth_kb:,} kB more in the observer after its first minute"
+    _say(f"seed {seed}: {spent_s:.0f} s, longest stall {one.stall.longest_s:.1f} s, {memory}")
     for name, count in one.counts.items():
         totals[name] = totals.get(name, 0) + count
     _clear(one, home)

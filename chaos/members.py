@@ -84,7 +84,7 @@ class Member:
         process: the process as it was started last.
         is_paused: whether it is stopped.
         is_sick: whether its disk fails or is full.
-        max_rss_kb: the most memory that was seen.
+        rss_kb: the memory that was seen last, and the most that was seen.
         exits: how often it ended, by reason.
     """
 
@@ -100,7 +100,7 @@ class Member:
         self.life = 0
         self.is_paused = self.is_sick = self._was_sick = False
         self._was_killed = self._was_stopped = False
-        self.max_rss_kb = 0
+        self.rss_kb = self.max_rss_kb = 0
         self.exits: dict[str, int] = {}
 
     def prepare(self, seats: list[Seat]) -> None:
@@ -242,9 +242,9 @@ class Member:
 
     def _measure(self, pid: int) -> None:
         try:
-            resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
+            self.rss_kb = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
         except (OSError, IndexError):
             return  # it has just ended
-        self.max_rss_kb = max(self.max_rss_kb, resident)
-        if resident > MAX_RSS_KB:
-            raise Violation(f"memory: member {self.sid} takes {resident >> 10} MB")
+        self.max_rss_kb = max(self.max_rss_kb, self.rss_kb)
+        if self.rss_kb > MAX_RSS_KB:
+            raise Violation(f"memory: member {self.sid} takes {self.rss_kb >> 10} MB")

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final, final
 
 from chaos.clients import Clients
-from chaos.ensemble import Ensemble
+from chaos.ensemble import WITNESS, Ensemble
 from chaos.faults import ANYWHERE, FAULTS, Fate
 from chaos.history import FAULT, HELD, RUN, History
 from chaos.rows import rows_of
@@ -29,6 +29,9 @@ REMARKABLE_S: Final = 3.0
 STEP_S: Final = 0.05
 N_CLIENTS: Final = 6
 CALM_S: Final = 2.0
+WARM_S: Final = 60.0
+"""After this a member's memory is as large as it gets, but for GROWTH_KB."""
+GROWTH_KB: Final = 6 << 10
 TELLING_S: Final = 80.0
 """Faults that last as long have had a lull."""
 
@@ -47,6 +50,7 @@ class Round:
     Attributes:
         counts: of what happened, by name.
         stall: how long nothing was written while faults came and went.
+        growth_kb: how much more memory the witness took than it ever did until WARM_S.
     """
 
     def __init__(self, home: Path, seed: int, seconds: float, is_sealed: bool, say: Callable[[str], None]) -> None:
@@ -61,6 +65,7 @@ class Round:
         self.clients = Clients(world, self.ensemble.seats, self.history, N_CLIENTS)
         self.fate = Fate(self.ensemble, Random(seed), list(FAULTS if is_sealed else ANYWHERE), self._note)
         self.stall = Stall(self._began_s)
+        self._warm_kb = self.growth_kb = 0
         self._broken: BaseException | None = None
 
     async def go(self) -> Verdict:
@@ -111,6 +116,7 @@ class Round:
                     self.fate.step(now_s)
                 self._look()
                 self._check_progress(now_s)
+                self.check_memory(now_s - began_s)
                 await asyncio.sleep(STEP_S)
         finally:
             survey.cancel()
@@ -133,6 +139,20 @@ class Round:
         self.stall.look(now_s, well, self.ensemble.is_led(well), self.clients.written_s)
         if self.stall.now_s < before_s and before_s > REMARKABLE_S:
             self._note(f"nothing was written for {before_s:.1f} s")
+
+    def check_memory(self, spent_s: float) -> None:
+        """The witness, which nothing befalls, stops growing. Raises Violation.
+
+        Args:
+            spent_s: for how long there have been faults.
+        """
+        rss_kb = self.ensemble.members[WITNESS].rss_kb
+        if spent_s < WARM_S:
+            self._warm_kb = max(self._warm_kb, rss_kb)
+            return
+        self.growth_kb = max(self.growth_kb, rss_kb - self._warm_kb)
+        if self.growth_kb > GROWTH_KB:
+            raise Violation(f"memory: the observer takes {self.growth_kb:,} kB more than in its first minute")
 
     async def _survey(self) -> None:
         while True:

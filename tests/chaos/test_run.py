@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from chaos.disks import Shelf
-from chaos.ensemble import N_VOTERS
+from chaos.ensemble import N_VOTERS, WITNESS
 from chaos.history import read_history
 from chaos.rows import Rows
-from chaos.run import Round
+from chaos.run import GROWTH_KB, WARM_S, Round
 from chaos.verdict import HISTORY, check_against, check_disks, check_rows, check_sessions, judge
 from zoopark.server.rewriting import truncate_files
 from zoopark.sim.checkers import Violation
@@ -44,6 +44,19 @@ def test_a_round_ends_with_nothing_violated(finished: Round) -> None:
     assert finished.counts["fault: kill all"] >= 1
     assert finished.counts["ended: kill -9"] >= N_VOTERS
     assert judge(finished.home).counts["told"] == finished.counts["told"]
+
+
+def test_an_observer_that_grows_is_found(tmp_path: Path) -> None:
+    """Nothing befalls it, so it is as old as the round."""
+    one = Round(tmp_path, SEED, FAULTS_S, False, lambda line: None)
+    sizes_kb = {1.0: 20_000, 2.0: 30_000, WARM_S - 1: 25_000, WARM_S: 30_000 + GROWTH_KB}
+    for spent_s, size_kb in sizes_kb.items():
+        one.ensemble.members[WITNESS].rss_kb = size_kb
+        one.check_memory(spent_s)
+    assert one.growth_kb == GROWTH_KB
+    one.ensemble.members[WITNESS].rss_kb += 1
+    with pytest.raises(Violation, match=r"^memory:"):
+        one.check_memory(WARM_S + 1)
 
 
 def last_answered_write(home: Path) -> int:
