@@ -31,7 +31,7 @@ N_CLIENTS: Final = 6
 CALM_S: Final = 2.0
 WARM_S: Final = 60.0
 """After this a member's memory is as large as it gets, but for GROWTH_KB."""
-GROWTH_KB: Final = 6 << 10
+GROWTH_KB: Final = 3 << 10
 TELLING_S: Final = 80.0
 """Faults that last as long have had a lull."""
 
