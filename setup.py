@@ -15,7 +15,6 @@ HOT_MODULES: Final = (
     "host/listener.py",
     "host/logwriter.py",
     "host/ring.py",
-    "host/run.py",
     "jute/buffer.py",
     "jute/framing.py",
     "jute/proto.py",

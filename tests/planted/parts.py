@@ -11,7 +11,10 @@ from typing import Any, Final
 
 from zoopark.sim.ensemble import Kind, role_alone
 from zoopark.sim.whole import role_of
+from zoopark.zab import leader
 
+IS_COMPILED: Final = not str(leader.__file__).endswith(".py")
+"""Compiled parts know each other by type and take no copy in the place of another."""
 SOURCES: Final = Path(__file__).parents[2] / "src" / "zoopark"
 
 Part = Any

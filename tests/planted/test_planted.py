@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.planted import hosts, leaders, learners, scenes
+from tests.planted.parts import IS_COMPILED
 from tests.planted.stage import Plant, nothing, play, run, serve
 
 Trial = Callable[[Plant, int], str]
@@ -96,6 +97,8 @@ def sought(plant: Plant, trial: Trial) -> tuple[int, str]:
 
 @pytest.mark.parametrize(("plant", "trial", "checker"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
 def test_a_known_bug_is_found_and_the_product_does_not_have_it(plant: Plant, trial: Trial, checker: str) -> None:
+    if IS_COMPILED and trial is with_sessions_on_three:
+        pytest.skip("compiled members take no copies in the place of their parts; the sources run the same rows")
     seed, found = sought(plant, trial)
     assert seed, "the simulator does not see it"
     assert re.match(f"(Violation: )?({checker}): ", found), found
@@ -105,5 +108,7 @@ def test_a_known_bug_is_found_and_the_product_does_not_have_it(plant: Plant, tri
 def test_copies_are_the_product() -> None:
     """A copy with nothing planted passes worlds and scenes; so what is found is what was planted."""
     scenes_played = (in_slow_history, in_death_at_the_epoch, in_change_of_roles, in_truncation)
-    trials = (in_crashes, *scenes_played, with_sessions, with_sessions_on_three)
+    trials = [in_crashes, *scenes_played, with_sessions]
+    if not IS_COMPILED:
+        trials.append(with_sessions_on_three)
     assert [trial(nothing, MAX_SEEDS) for trial in trials] == [""] * len(trials)
