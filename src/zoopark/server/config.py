@@ -315,7 +315,7 @@ def _is_below(text: str, floor: int) -> bool:
 
 
 def _read_membership(in_file: dict[str, _Given], sid: int) -> Membership | None:
-    """As in ZooKeeper, the version of a dynamic file is what follows the last dot of its name, in hexadecimal digits."""
+    """As in ZooKeeper, the version of a dynamic file is what follows the last dot of its name, in hexadecimal."""
     dynamic = in_file.get(_DYNAMIC)
     version = re.search(r"\.([0-9a-fA-F]{1,15})$", dynamic.text) if dynamic is not None else None
     return read_membership(_membership_lines(in_file), sid, int(version[1], 16) if version is not None else 0)
