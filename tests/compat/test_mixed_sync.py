@@ -37,6 +37,7 @@ def miss(members: Members, sid: int, numbers: range) -> str:
 def miss_in_every_way(members: Members, sid: int) -> None:
     """DIFF as long as what is missing is in memory, or in logs of less than a third of a snapshot; else SNAP."""
     members.client(2).create("/n")
+    assert "/n" in members.rows(sid), "who has logged nothing yet gets a snapshot, however little is missing"
     assert miss(members, sid, range(20)) == "DIFF"
     assert miss(members, sid, range(100, 100 + MORE_THAN_THE_WINDOW)) == "SNAP"
     client = members.client(2)
