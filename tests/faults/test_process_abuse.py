@@ -183,7 +183,7 @@ def one_question_with_many_answers(by: Abuser) -> None:
 
 
 def watch_and_never_read(by: Abuser) -> None:
-    for _ in range(30):
+    for _ in range(15):
         by.session().sendall(wire.request(1, ADD_WATCH, wire.string("/") + wire.i32(1)))
     writer = by.session()
     writes = wire.request(1, wire.SET_DATA, set_body("/good", b"")) * 2000
