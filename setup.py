@@ -15,6 +15,7 @@ HOT_MODULES: Final = (
     "host/listener.py",
     "host/logwriter.py",
     "host/ring.py",
+    "host/server.py",
     "jute/buffer.py",
     "jute/framing.py",
     "jute/proto.py",

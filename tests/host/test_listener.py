@@ -11,7 +11,7 @@ import pytest
 from tests.compat import wire
 from tests.faults.process import create_body
 from zoopark.host.listener import MAX_UNSENT_BYTES, ClientLink
-from zoopark.host.run import Server
+from zoopark.host.server import Server
 from zoopark.host.storage import FileDisk
 from zoopark.server.config import default_config
 from zoopark.server.recovery import recover

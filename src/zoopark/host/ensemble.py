@@ -5,7 +5,7 @@
     SendSnapshot                host/sender      ReadLog               another thread
     ReceiveSnapshot             host/links
 
-Everything else is carried out by `zoopark.host.run.Server`. It does what `zoopark.sim.quorumlinks` and `sim.storage`
+Everything else is carried out by `zoopark.host.server.Server`. It does what `zoopark.sim.quorumlinks` and `sim.storage`
 do, in the same order. What it must never do: answer an effect twice, or before what it asks for is durable.
 """
 
@@ -15,11 +15,12 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 from zoopark.host.links import Inputs, QuorumLinks
 from zoopark.host.ports import ELECTION, QUORUM, in_use
 from zoopark.host.sender import SnapshotSender
+from zoopark.host.server import EXIT_DATA_DIR, Server
 from zoopark.host.storage import explain
 from zoopark.host.strangers import Complaints
 from zoopark.host.votes import Votes
@@ -38,11 +39,7 @@ from zoopark.zab.effects import Became
 from zoopark.zab.history import History
 from zoopark.zab.settings import Limits, PeerSettings
 
-if TYPE_CHECKING:
-    from zoopark.host.run import Server
-
 BACKLOG: Final = 64
-EXIT_DATA_DIR: Final = 3
 ROLES: Final = {FOLLOWING: "following", LEADING: "leading"}
 
 _log = logging.getLogger("zoopark")
@@ -61,7 +58,7 @@ class Agreement:
         member: composed here.
     """
 
-    def __init__(self, server: "Server", found: Recovered) -> None:
+    def __init__(self, server: Server, found: Recovered) -> None:
         membership = server.config.membership
         assert membership is not None
         self.server = server

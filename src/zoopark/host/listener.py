@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast, final
 from zoopark.server.connection import Connection
 
 if TYPE_CHECKING:
-    from zoopark.host.run import Server
+    from zoopark.host.server import Server
 
 MAX_UNSENT_BYTES: Final = 64 << 20
 """A client that lets so many bytes lie is closed."""

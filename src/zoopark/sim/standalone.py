@@ -1,6 +1,6 @@
 """One whole server without a world: member, recovery and log over a simulated disk, clients as plain objects.
 
-It does what `zoopark.host.run` does, in the same order, but for the world: a turn carries out the member's effects,
+It does what `zoopark.host.server` does, in the same order, but for the world: a turn carries out the member's effects,
 then the disk finishes one batch, then a snapshot that is being written comes one piece further. A disk that fails or
 crashes raises out of `turn`; the server is then gone, and a new one may be started on the disk.
 

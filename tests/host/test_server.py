@@ -1,0 +1,142 @@
+"""A server that is asked to stop, and one whose disk or files run out.
+
+Every stop that is not clean is one line on stderr and an exit code, never a traceback.
+"""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.compat import wire
+from tests.faults.process import Fleet, create_body
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_answers_what_came_in(fleet: Fleet, tmp_path: Path, number: int) -> None:
+    """Everything that was read is logged and answered, then the connection is closed; the exit code is 0."""
+    server = fleet.server().start()
+    client = server.client()
+    for _ in range(2000):
+        client.send(wire.CREATE, create_body("/n-", b"x" * 100, 2))
+    server.popen.send_signal(number)
+    answered = 0
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        answered += 1
+    assert server.wait() == 0
+    server.start()
+    after = server.client()
+    assert len([name for name in after.children("/") if name.startswith("n-")]) == answered
+    after.close_session()
+    assert server.stop() == 0
+
+
+def test_a_stop_ends_a_snapshot_and_a_client_that_does_not_read(fleet: Fleet, tmp_path: Path) -> None:
+    """Neither keeps the process; what the snapshot left is cleared away by the next start."""
+    server = fleet.server({"snapCount": "2"}).start()
+    client = server.client()
+    client.create("/big", b"x" * 900_000)
+    for _ in range(50):
+        client.send(wire.GET_DATA, wire.string("/big") + b"\x00")
+    other = server.client()
+    for _ in range(20):
+        other.send(wire.CREATE, create_body("/n-", b"x" * 900_000, 2))
+    assert server.stop() == 0
+    server.start()
+    assert not list(server.data.glob("unfinished.*"))
+    assert server.stop() == 0
+
+
+def test_a_failing_log_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> None:
+    """Nothing is promised after an error (ZOOKEEPER-2247), and with space again all that was promised is there."""
+    server = fleet.server().start()
+    client = server.client()
+    client.create("/a")
+    server.limit_files_to(200_000)
+    acknowledged = 0
+    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        acknowledged += 1
+        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    assert server.wait() == 1
+    errors = [line for line in server.err().splitlines() if " ERROR " in line]
+    assert len(errors) == 1 and errors[0].endswith(f"cannot write the transaction log in {server.data}: File too large")
+    assert "Traceback" not in server.err()
+    server.start()
+    after = server.client()
+    found = len([name for name in after.children("/") if name.startswith("n-")])
+    assert acknowledged > 10 and found in (acknowledged, acknowledged + 1)
+    after.close_session()
+    assert server.stop() == 0
+
+
+def test_a_failing_snapshot_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> None:
+    """Exit code 10; its space is given back, and everything promised is there afterwards."""
+    settings = {"snapCount": "200", "txnLogSizeLimitInKb": "512", "dataLogDir": str(tmp_path / "log")}
+    server = fleet.server(settings).start()
+    server.limit_files_to(1_500_000)
+    client = server.client()
+    acknowledged = 0
+    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        acknowledged += 1
+        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    assert server.wait() == 10
+    errors = [line for line in server.err().splitlines() if " ERROR " in line]
+    assert len(errors) == 1 and errors[0].endswith(f"cannot write a snapshot to {server.data}: File too large")
+    assert "Traceback" not in server.err()
+    assert not list(server.data.glob("unfinished.*"))
+    server.start()
+    after = server.client()
+    found = len([name for name in after.children("/") if name.startswith("n-")])
+    assert acknowledged > 200 and found in (acknowledged, acknowledged + 1)
+    after.close_session()
+    assert server.stop() == 0
+
+
+def test_more_connections_than_files(fleet: Fleet, tmp_path: Path) -> None:
+    """Without room for another connection the server goes on with those it has."""
+    server = fleet.server()
+    server.spawn()
+    server.wait_ready()
+    server.limit_open_files_to(60)
+    well_behaved = server.client()
+    crowd = [socket.create_connection(server.address, 10) for _ in range(100)]
+    well_behaved.create("/a")
+    for sock in crowd:
+        sock.close()
+    well_behaved.create("/b")
+    later = server.client()
+    later.close_session()
+    well_behaved.close_session()
+    assert server.stop() == 0
+
+
+def test_old_files_are_purged_while_it_serves(fleet: Fleet, tmp_path: Path) -> None:
+    """Snapshots and logs that no recovery needs go away at the start, and the directory still opens."""
+    settings = {"snapCount": "20", "autopurge.purgeInterval": "1"}
+    server = fleet.server(settings).start()
+    client = server.client()
+    n_created = 0
+    deadline = time.monotonic() + 60
+    while len(list(server.data.glob("snapshot.*"))) < 5:
+        assert time.monotonic() < deadline, "no snapshots"
+        client.create("/n-", b"", 2)
+        n_created += 1
+    client.close_session()
+    assert server.stop() == 0
+    server.start()
+    client = server.client()
+    client.call(wire.SYNC, wire.string("/"))
+    assert server.stop() == 0
+    assert 3 <= len(list(server.data.glob("snapshot.*"))) <= 4, "the oldest are still there"
+    server.start()
+    client = server.client()
+    assert len(client.children("/")) == n_created + 1
+    client.close_session()
+    assert server.stop() == 0
