@@ -88,7 +88,7 @@ def check_unharmed(stand: Stand, witness: Peer) -> None:
     assert [peer.why for peer in stand.peers if peer.connection.state == 3 and peer.why is None] == []
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(STREAMS, SIZES)
 def test_from_a_session(data: bytes, sizes: list[int]) -> None:
     stand = Stand()
@@ -97,7 +97,7 @@ def test_from_a_session(data: bytes, sizes: list[int]) -> None:
     check_unharmed(stand, witness)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.booleans(), STREAMS | st.binary(max_size=80), SIZES)
 def test_from_a_stranger(is_greeting: bool, data: bytes, sizes: list[int]) -> None:
     stand = Stand()
@@ -106,7 +106,7 @@ def test_from_a_stranger(is_greeting: bool, data: bytes, sizes: list[int]) -> No
     check_unharmed(stand, witness)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STREAMS, SIZES, SIZES)
 def test_pieces_do_not_change_what_happens(data: bytes, sizes: list[int], other_sizes: list[int]) -> None:
     """The same bytes cut in two ways: the same frames in the same order, and the same tree.

@@ -82,7 +82,7 @@ def replayed(film: Film, start: int, delays: list[int]) -> Tree:
     return replay(tree, film.shop.log)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(HISTORIES | TURMOIL, st.integers(0, 20), DELAYS)
 def test_a_mixture_and_the_log_behind_it(history: list[Move], start: int, delays: list[int]) -> None:
     """Every node, index, session and the digest end as if nothing had been written and read."""
@@ -90,7 +90,7 @@ def test_a_mixture_and_the_log_behind_it(history: list[Move], start: int, delays
     assert state_of(replayed(film, start, delays)) == state_of(film.shop.tree)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(TURMOIL, st.integers(0, 6), st.lists(st.integers(0, 16), max_size=6))
 def test_a_mixture_of_nodes_that_come_and_go(history: list[Move], start: int, delays: list[int]) -> None:
     """The snapshot may hold a later node of the same path as the one that the log is about."""
@@ -142,7 +142,7 @@ def test_mixtures_that_once_went_wrong(name: str) -> None:
     assert state_of(replayed(film, start, delays)) == state_of(film.shop.tree)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HISTORIES, st.integers(0, 30))
 def test_replaying_twice_changes_nothing(history: list[Move], start: int) -> None:
     """A server that crashes while it replays begins again; so does one whose snapshot already holds it all."""

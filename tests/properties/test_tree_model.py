@@ -45,7 +45,7 @@ def is_ours(path: bytes) -> bool:
     return not path.startswith(b"/zookeeper")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(HISTORIES | TURMOIL, st.lists(st.integers(1, 6), max_size=30))
 def test_the_tree_is_what_the_model_says(history: list[Move], batches: list[int]) -> None:
     """Whatever is prepared before something earlier is applied: answers and nodes are those of one after the other."""
@@ -64,7 +64,7 @@ def test_the_tree_is_what_the_model_says(history: list[Move], batches: list[int]
         assert sorted(children) == sorted(model.children(path))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HISTORIES)
 def test_the_digest_is_what_it_is_defined_to_be(history: list[Move]) -> None:
     """As prepared, as applied, and summed up from scratch: the same after every single transaction."""
@@ -77,7 +77,7 @@ def test_the_digest_is_what_it_is_defined_to_be(history: list[Move]) -> None:
         assert (shop.tree.digest, digest_from_scratch(shop.tree)) == (expected, expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HISTORIES)
 def test_own_transactions_leave_what_any_server_gets(history: list[Move]) -> None:
     """A server that makes its own changes as prepared ends where one that reads them from the transactions does."""
@@ -93,7 +93,7 @@ def test_own_transactions_leave_what_any_server_gets(history: list[Move]) -> Non
     assert own.digest == digest_from_scratch(own)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(HISTORIES)
 def test_the_indexes_are_those_of_the_nodes(history: list[Move]) -> None:
     """Who owns what, which nodes are containers or have a TTL, how many use an ACL, how many bytes there are."""
@@ -117,7 +117,7 @@ def test_the_indexes_are_those_of_the_nodes(history: list[Move]) -> None:
     assert tree.data_bytes == sum(len(path) + node.data_length() for path, node in tree.nodes.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HISTORIES, st.booleans())
 def test_answers_at_hand_are_those_of_now(history: list[Move], is_own: bool) -> None:
     """Whatever a transaction touches, an answer that is still kept after it is what a reader would be told anew."""

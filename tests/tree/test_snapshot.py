@@ -54,7 +54,7 @@ def acl_ids(tree: Tree) -> dict[int, bytes]:
     return {acl_id: acl.encoded for acl_id, acl in tree.acls.by_id.items()}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(HISTORIES, st.integers(1, 200))
 def test_a_tree_comes_back(history: list[Move], piece_bytes: int) -> None:
     """All fields, indexes, sessions, ACL ids and the digest, however the stream is cut."""
@@ -155,7 +155,7 @@ def test_any_flipped_byte_is_noticed(mask: int) -> None:
             read(data[:at] + bytes([data[at] ^ mask]) + data[at + 1 :])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8))
 def test_any_run_of_bytes_is_noticed(at: int, run: bytes) -> None:
     """Also lengths that point backwards, over which a reader could go round for ever."""
