@@ -1,7 +1,7 @@
 """Plays scripts of an election: members by sid, and the notifications that travel between them.
 
 members 1 2 3 [observer 4] [weight 3=0]    who there is; voters weigh 1 in one group unless a weight is given
-2 starts EPOCH:COUNTER EPOCH               its last zxid and its current epoch
+2 starts EPOCH:COUNTER EPOCH [lost 3]      its last zxid and its current epoch, and which leader it has just lost
 2 synchronises EPOCH                       it has taken part in NEWLEADER: its stored vote changes
 deliver [FROM TO]                          all that travels and all that comes of it, or the oldest one of one link
 hold FROM TO | release FROM TO             what is sent from FROM to TO waits
@@ -16,7 +16,7 @@ from typing import Final
 from zoopark.jute.quorum import Notification, Vote
 from zoopark.record import Now
 from zoopark.zab.effects import Notify
-from zoopark.zab.election import NO_SID, Election
+from zoopark.zab.election import NO_SID, NOBODY, Election
 from zoopark.zab.quorum import Hierarchical, Joint, Majority, Verifier
 from zoopark.zxid import counter_of, epoch_of, make_zxid
 
@@ -77,7 +77,8 @@ class ElectionDesk:
     def _member(self, sid: int, verb: str, *words: str) -> None:
         member = self.members[sid]
         if verb == "starts":
-            member.on_start(zxid_of(words[0]), int(words[1]), self.now)
+            lost_leader = int(words[3]) if "lost" in words else NOBODY
+            member.on_start(zxid_of(words[0]), int(words[1]), self.now, lost_leader)
         elif verb == "synchronises":
             member.on_epoch(int(words[0]))
         else:

@@ -20,7 +20,9 @@ what a notification says. What it decides is no more than a proposal: leadership
 Source: ZooKeeper's FastLeaderElection, with which it shares elections vote by vote. It differs in three ways nobody can
 notice on the wire: the finalize wait ends early when every voter agrees that may be there; what comes meanwhile is
 counted instead of dropped; a voter that weighs nothing proposes nobody instead of itself, whom nobody would elect. And
-in one that is for peace: an observer never answers, because the voter would answer that, and so on.
+in two on it. For peace: an observer never answers, because the voter would answer that, and so on. For speed: a voter
+that answered as a follower and looks itself soon after is told once what it has not counted, when nothing else tells
+it; ZooKeeper leaves that to the repeat after 200 ms.
 """
 
 from typing import Final, final
@@ -176,7 +178,9 @@ class Election:
             self._effects.append(Notify(sid, self._notification()))
 
     def _on_looking(self, sid: int, notification: Notification, now: Now) -> None:
+        """A voter looks. If it had decided when it spoke last, it has counted nothing of what this member has said."""
         vote = notification.vote
+        has_missed = self._following.pop(sid, None) is not None
         if notification.round < self.round or NOT_LOADED in (vote.zxid, self._initial.zxid):
             return
         if notification.round > self.round:
@@ -184,6 +188,8 @@ class Election:
             self._adopt(vote if self._is_greater(vote, self._initial) else self._initial, {})
         elif self._is_greater(vote, self.vote):
             self._adopt(vote, self._received)
+        elif has_missed:
+            self._effects.append(Notify(sid, self._notification()))
         self._received[sid] = notification
         self._tally(now)
 
