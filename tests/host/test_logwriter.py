@@ -17,15 +17,16 @@ from zoopark.sim.disk import SimDisk
 
 D = "/log"
 PATIENCE_S = 30
+HOUR_MS = 3_600_000
 
 
 class SlowDisk:
-    """A simulated disk whose writes take their time, or stop until they are let go."""
+    """A simulated disk whose writes take their time by a clock of its own, or stop until they are let go."""
 
     def __init__(self) -> None:
         self.disk = SimDisk()
         self.disk.make_directory(D)
-        self.delay_s = 0.0
+        self.now_s = self.delay_s = 0.0
         self.gate = threading.Event()
         self.gate.set()
         self.writes: list[str] = []
@@ -35,7 +36,7 @@ class SlowDisk:
 
     def write(self, path: str, offset: int, data: bytes, *, is_synced: bool) -> None:
         self.writes.append(threading.current_thread().name)
-        threading.Event().wait(self.delay_s)
+        self.now_s += self.delay_s
         assert self.gate.wait(PATIENCE_S)
         self.disk.write(path, offset, data, is_synced=is_synced)
 
@@ -48,7 +49,13 @@ class Bench:
         self.logged: list[int] = []
         self.errors: list[BaseException] = []
         self.said = asyncio.Event()
-        self.writer = LogWriter(TxnLog(self.disk, D, 0, 4096), None, self._on_logged, self._on_error)
+        self.writer = self.new_writer()
+
+    def new_writer(self, flush_delay_ms: int = 0, max_batch_size: int = 0) -> LogWriter:
+        log = TxnLog(self.disk, D, 0, 4096)
+        writer = LogWriter(log, None, self._on_logged, self._on_error, flush_delay_ms, max_batch_size)
+        writer.clock = lambda: self.disk.now_s
+        return writer
 
     def _on_logged(self, zxid: int) -> None:
         self.logged.append(zxid)
@@ -157,8 +164,9 @@ def test_close_waits_for_what_is_being_written() -> None:
 
     async def story(bench: Bench) -> None:
         bench.become_slow()
-        bench.disk.delay_s = 0.05
+        bench.disk.gate.clear()
         bench.writer.append(entries(2, 2))
+        threading.Timer(0.05, bench.disk.gate.set).start()
         bench.writer.close()
         assert read_all(bench.disk.disk, D)[0] == entries(1, 3)
 
@@ -203,22 +211,34 @@ def test_entries_wait_for_others_to_join_them() -> None:
     """flushDelay: the disk is asked once for all that comes within it."""
 
     async def story(bench: Bench) -> None:
-        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 20)
+        bench.writer = bench.new_writer(flush_delay_ms=HOUR_MS)
         for zxid in range(1, 6):
             bench.writer.append(entries(zxid, 1))
             await asyncio.sleep(0)
         assert bench.logged == []
-        await bench.wait_for(5)
+        bench.writer.flush()
 
     bench = played(story)
     assert bench.logged == [5] and len(bench.disk.writes) == 1
+
+
+def test_nobody_joins_for_ever() -> None:
+    """What has waited for flushDelay is written, though nothing else comes."""
+
+    async def story(bench: Bench) -> None:
+        bench.writer = bench.new_writer(flush_delay_ms=20)
+        bench.writer.append(entries(1, 1))
+        assert bench.logged == []
+        await bench.wait_for(1)
+
+    assert played(story).logged == [1]
 
 
 def test_a_full_batch_waits_for_nobody() -> None:
     """maxBatchSize: with so many entries there is a sync, and it holds no more."""
 
     async def story(bench: Bench) -> None:
-        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 3_600_000, 4)
+        bench.writer = bench.new_writer(HOUR_MS, 4)
         bench.writer.append(entries(1, 9))
         assert bench.logged == [4, 8]
         bench.writer.flush()
@@ -229,7 +249,7 @@ def test_a_full_batch_waits_for_nobody() -> None:
 
 def test_an_error_ends_the_batches_behind_it() -> None:
     async def story(bench: Bench) -> None:
-        bench.writer = LogWriter(TxnLog(bench.disk, D, 0, 4096), None, bench._on_logged, bench._on_error, 0, 2)
+        bench.writer = bench.new_writer(0, 2)
         bench.disk.disk.fail_at(1, errno.EIO)
         bench.writer.append(entries(1, 9))
 
@@ -292,6 +312,7 @@ def test_the_kernel_writes_while_the_loop_goes_on(tmp_path: Path) -> None:
 
 def test_a_request_that_came_alone_is_waited_for(tmp_path: Path) -> None:
     async def story(bench: RingBench) -> None:
+        bench.writer.clock = lambda: 0.0  # whatever the disk is here, it is fast
         for zxid in range(1, 20):
             bench.writer.append(entries(zxid, 1), is_alone=True)
             assert bench.said[-1] == zxid

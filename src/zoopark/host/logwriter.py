@@ -69,6 +69,10 @@ class LogWriter:
         on_error: called in the loop with what the disk said; nothing is written any more.
         flush_delay_ms: how long entries are held back so that more join them (ZooKeeper's flushDelay); 0 for not.
         max_batch_size: entries that one sync takes at most, and that are not held back (maxBatchSize); 0 for no limit.
+
+    Attributes:
+        clock: the seconds by which the disk is found slow or fast.
+        mean_ms: what the last writes took, and last_ms the last of them.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class LogWriter:
         self.log = log
         self.on_logged = on_logged
         self.on_error = on_error
+        self.clock: Callable[[], float] = time.perf_counter
         self.mean_ms = 0.0
         self.last_ms = 0.0
         self._flush_delay_ms = flush_delay_ms
@@ -187,18 +192,18 @@ class LogWriter:
         return not self._under_way
 
     def _write(self, entries: list[tuple[int, bytes]]) -> None:
-        self._began_s = time.perf_counter()
+        self._began_s = self.clock()
         self.log.append(entries)
         self._note_time(len(entries))
 
     def _note_time(self, n_entries: int) -> None:
-        spent_ms = (time.perf_counter() - self._began_s) * 1000
+        spent_ms = (self.clock() - self._began_s) * 1000
         self.last_ms = spent_ms
         self.mean_ms += (spent_ms - ENCODE_MS * n_entries - self.mean_ms) * _WEIGHT
         self._is_slow = self.mean_ms > (INLINE_MS if self._is_slow else THREAD_MS)
 
     def _begin(self, ring: Ring, entries: list[tuple[int, bytes]]) -> None:
-        self._began_s = time.perf_counter()
+        self._began_s = self.clock()
         try:
             ring.start(*self.log.begin(entries))
         except OSError as error:
