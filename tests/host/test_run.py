@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.compat.members import until
+from tests.compat.oracle import four_letter_word, free_port
 from tests.faults.process import Fleet, Process
 
 Spoil = Callable[[Process], None]
@@ -181,18 +183,18 @@ def test_a_directory_that_may_not_be_written(fleet: Fleet) -> None:
 def test_every_interface_is_the_default_of_a_file(fleet: Fleet, tmp_path: Path) -> None:
     """Without clientPortAddress the same port is open for IPv4 and, where there is any, IPv6."""
     server = fleet.server({"clientPortAddress": ""}).start()
-    addresses = re.findall(r"listening on (\S+):(\d+)", server.out.decode())
-    assert "0.0.0.0" in [address for address, _ in addresses]
     client = server.client()
     client.close_session()
     assert server.stop() == 0
+    addresses = re.findall(r"listening on (\S+):(\d+)", server.out.decode())
+    assert "0.0.0.0" in [address for address, _ in addresses]
+    assert {port for _, port in addresses} == {str(server.port)}
 
 
 def test_a_full_disk_at_the_first_start(fleet: Fleet, tmp_path: Path) -> None:
     """Not even the first snapshot can be written: 10, and nothing half-made that a later start would take for data."""
     server = fleet.server()
-    server.spawn()
-    server.limit_files_to(100)
+    server.spawn("prlimit", "--fsize=100")
     assert server.wait() == 10
     assert server.err() == "zoopark: cannot write the first snapshot: File too large\n"
     server.start()
@@ -202,12 +204,18 @@ def test_a_full_disk_at_the_first_start(fleet: Fleet, tmp_path: Path) -> None:
 
 def test_a_reader_of_the_screen_may_go_away(fleet: Fleet, tmp_path: Path) -> None:
     """`zoopark serve | head -1` is no reason to stop."""
-    server = fleet.server()
+    port = free_port()
+    server = fleet.server({"clientPort": str(port)})
     server.spawn()
     assert server.popen.stdout is not None
     server.popen.stdout.close()
-    with pytest.raises(subprocess.TimeoutExpired):
-        server.popen.wait(1.0)
-    server.popen.send_signal(signal.SIGTERM)
-    assert server.popen.wait(30) == 0
+    until(lambda: _mode_at(port), bool)
+    assert server.stop() == 0
     assert os.path.exists(server.data / "snapshot.0")
+
+
+def _mode_at(port: int) -> bytes:
+    """What a server says of itself, nothing while it does not listen."""
+    with suppress(ConnectionRefusedError):
+        return four_letter_word(("127.0.0.1", port), b"srvr")
+    return b""

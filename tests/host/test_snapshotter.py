@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -22,6 +23,14 @@ from zoopark.tree.snapshot import read_snapshot
 from zoopark.tree.tree import Tree
 
 Said = list[tuple[str | None, bool]]
+
+
+class Endless(dict[int, int]):
+    """Sessions that a snapshot is never done with."""
+
+    def items(self) -> NoReturn:
+        while True:
+            os.sched_yield()
 
 
 def new_config(home: Path, keys: dict[str, str] | None = None) -> Config:
@@ -102,6 +111,7 @@ def test_a_disk_that_fails_is_told_and_fatal(tmp_path: Path) -> None:
 def test_a_child_that_is_killed_is_no_failing_disk(tmp_path: Path) -> None:
     """When memory is short the system kills the child; the log holds everything, so the server goes on."""
     config, tree = new_config(tmp_path), new_tree()
+    tree.sessions = Endless()
     said = asyncio.run(take(config, tree, lambda made: os.kill(made.child, signal.SIGKILL)))
     assert said == [("no snapshot was taken, the writing process was ended by signal 9", False)]
 
@@ -136,6 +146,7 @@ def test_a_bug_in_the_child_comes_with_its_traceback(tmp_path: Path) -> None:
 def test_stop_ends_the_child(tmp_path: Path) -> None:
     """A server that stops does not wait for a snapshot of a million nodes."""
     config, tree = new_config(tmp_path), new_tree()
+    tree.sessions = Endless()
 
     async def start_and_stop() -> None:
         said: Said = []
@@ -155,13 +166,10 @@ ORPHAN = """
 import asyncio, os, sys
 from zoopark.host.snapshotter import Snapshotter
 from zoopark.host import snapshotter
+from tests.host.test_snapshotter import Endless
 from zoopark.server.config import default_config
 from zoopark.tree.owners import OwnerKinds
 from zoopark.tree.tree import Tree
-
-class Endless(dict):
-    def items(self):
-        while True: os.sched_yield()
 
 async def main():
     tree = Tree(OwnerKinds(True, False))
