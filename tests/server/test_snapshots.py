@@ -48,3 +48,16 @@ def test_servers_draw_their_limits() -> None:
             schedule.n_txns += 1
         limits.add(schedule.n_txns)
     assert len(limits) > 10
+
+
+def test_one_that_is_hastened_comes_after_the_next_transaction() -> None:
+    """One: the limits after it are the usual ones."""
+    schedule = schedule_of(snapCount="1000")
+    schedule.hasten()
+    assert not schedule.is_due()
+    schedule.n_txns = 1
+    assert schedule.is_due()
+    schedule.begin()
+    schedule.on_snapshot()
+    schedule.n_txns = 1
+    assert not schedule.is_due()

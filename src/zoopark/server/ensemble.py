@@ -209,6 +209,7 @@ class EnsembleMember:
         self._stir(now)
         if self._received is not None:
             adopt(self.tree, self._received)
+        self.learning.on_snapshot()
         self._set_config()
         self._received = self._receiving = None
         assert self.tree.last_zxid == zxid, (self.tree.last_zxid, zxid)
@@ -417,6 +418,8 @@ class EnsembleMember:
             self.learning.begin(self._now)
         if became.is_serving:
             self.local.begin(self._now)
+            if self.learning.on_uptodate():
+                self.snapshots.hasten()
         self._tell_role()
 
     def _tell_role(self) -> None:

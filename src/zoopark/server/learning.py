@@ -51,6 +51,9 @@ class Learning:
         peer: passes requests up.
         pipeline: keeps what waits; its writes have tickets instead of zxids.
         applier: the tree, the sessions, and who is told.
+
+    A snapshot that Apache's leader sends is fuzzy: it goes on writing, and some of what it does meanwhile is in the
+    tree ahead of its transaction. All of that is committed ahead of UPTODATE, so no digest is compared before that.
     """
 
     def __init__(self, peer: Peer, pipeline: Pipeline, applier: Applier) -> None:
@@ -65,6 +68,8 @@ class Learning:
         self._n_early_syncs = 0
         self._ponged_ms = 0
         self._has_differed = False
+        self._is_fuzzy = False
+        self._has_been_ahead = False
 
     def begin(self, now: Now) -> None:
         """Clients are served from now on."""
@@ -108,6 +113,15 @@ class Learning:
 
     # ---- from the leader
 
+    def on_snapshot(self) -> None:
+        """The tree is the one of the leader's snapshot."""
+        self._is_fuzzy, self._has_been_ahead = True, False
+
+    def on_uptodate(self) -> bool:
+        """All is applied that may be in the leader's snapshot; whether its tree was ahead of its zxid."""
+        was_ahead, self._is_fuzzy, self._has_been_ahead = self._has_been_ahead, False, False
+        return was_ahead
+
     def on_delivered(self, entries: list[Entry], now: Now) -> None:
         """Apply what is committed, tell watchers, then who asked."""
         answered: list[Pending] = []
@@ -131,7 +145,7 @@ class Learning:
         outcome = tree.apply(txn)
         if not tree.digest_matches(txn):
             self._on_difference(zxid)
-        if zxid % DIGEST_INTERVAL == 0:
+        if zxid % DIGEST_INTERVAL == 0 and not self._is_fuzzy:
             self.metrics.digests.append((zxid, tree.digest))
         if tree.fired:
             self.metrics.on_fired(tree.fired)
@@ -199,6 +213,9 @@ class Learning:
             connection.traffic.on_replies(1, now.mono_ms - came_ms, now.mono_ms)
 
     def _on_difference(self, zxid: int) -> None:
+        if self._is_fuzzy:
+            self._has_been_ahead = True
+            return
         self.metrics.digest_mismatches += 1
         if not self._has_differed:
             self._has_differed = True
