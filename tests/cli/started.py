@@ -1,12 +1,13 @@
 """zoopark's commands as processes, and `zoopark ensemble` above all: what it shows, and the servers that it starts."""
 
+import codecs
 import os
 import re
 import select
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import zoopark
@@ -30,32 +31,46 @@ def run(*arguments: str, home: Path | None = None) -> "subprocess.CompletedProce
 
 
 class Output:
-    """What a process writes, as it comes."""
+    """What a process writes, as it comes. Who goes on writing may take as long as it likes."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None
         self.process = process
         self.text = ""
         self._file = process.stdout
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._seen = 0
 
     def wait_for(self, pattern: str) -> "re.Match[str]":
         """The next match behind the last one. AssertionError when the output ends without it."""
-        deadline = time.monotonic() + WAIT_S
         while (match := re.compile(pattern, re.MULTILINE).search(self.text, self._seen)) is None:
-            ready, _, _ = select.select([self._file], [], [], max(0.0, deadline - time.monotonic()))
-            piece = os.read(self._file.fileno(), 65536) if ready else b""
-            assert piece, f"{pattern!r} did not come: {self.text}"
-            self.text += piece.decode()
+            assert self._read(), f"{pattern!r} did not come: {self.text}"
         self._seen = match.end()
         return match
 
+    def wait_for_all(self, *patterns: str) -> "list[re.Match[str]]":
+        """The next match of each behind the last one, in whatever order they come."""
+        seen, found = self._seen, []
+        for pattern in patterns:
+            self._seen = seen
+            found.append(self.wait_for(pattern))
+        self._seen = max(match.end() for match in found)
+        return found
+
     def end(self) -> int:
-        """Wait for the end of the process and of its output; returns the exit code."""
-        code = self.process.wait(WAIT_S)
-        self.text += self._file.read().decode()
+        """Wait for the end of the output and of the process; returns the exit code."""
+        while self._read():
+            continue
         self._file.close()
-        return code
+        return self.process.wait(WAIT_S)
+
+    def _read(self) -> bool:
+        """Whether there is more, which must show within WAIT_S."""
+        ready, _, _ = select.select([self._file], [], [], WAIT_S)
+        assert ready, f"nothing comes any more: {self.text}"
+        piece = os.read(self._file.fileno(), 65536)
+        self.text += self._decode(piece)
+        return bool(piece)
 
     def close(self) -> None:
         self._file.close()
@@ -100,7 +115,7 @@ class Started:
         self.process.wait()
         self.output.close()
         for pid in self.servers.values():
-            if is_there(pid):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 

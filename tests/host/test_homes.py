@@ -22,10 +22,19 @@ server.2=127.0.0.1:{quorums[1]}:{elections[1]};127.0.0.1:{clients[1]}
 server.3=127.0.0.1:{quorums[2]}:{elections[2]}:observer;127.0.0.1:{clients[2]}
 """
 
+N_APART = 20
+"""Ports between those where servers of an ensemble are looked for a place: more than it has servers."""
+
+
+def first_ports() -> list[int]:
+    """Where to begin to look for client, quorum and election ports; no port is found twice."""
+    first = free_port()
+    return [first, first + N_APART, first + 2 * N_APART]
+
 
 def test_the_files_are_those_a_person_would_write(tmp_path: Path) -> None:
     """They are the tutorial's, and whoever grows out of one machine goes on with them."""
-    first = [free_port() for _ in range(3)]
+    first = first_ports()
     clients, quorums, elections = ([*islice(free_ports(port), 3)] for port in first)
     homes = settle(tmp_path / "park", 2, 1, first)
     assert [(home.sid, home.address, home.is_observer) for home in homes] == [
@@ -39,7 +48,7 @@ def test_the_files_are_those_a_person_would_write(tmp_path: Path) -> None:
 
 def test_what_is_there_is_read_and_stays(tmp_path: Path) -> None:
     """The ports are its own, though they may not be free just now; what its user has edited is not ours to write."""
-    homes = settle(tmp_path, 2, 0, [free_port() for _ in range(3)])
+    homes = settle(tmp_path, 2, 0, first_ports())
     port = int(homes[0].address.rpartition(":")[2])
     with homes[0].zoo_cfg.open("a") as file:
         file.write("snapCount=7\n")
@@ -52,7 +61,7 @@ def test_what_is_there_is_read_and_stays(tmp_path: Path) -> None:
 
 def test_one_server_has_the_same_files(tmp_path: Path) -> None:
     """Two more lines make an ensemble of it."""
-    (home,) = settle(tmp_path, 1, None, [free_port() for _ in range(3)])
+    (home,) = settle(tmp_path, 1, None, first_ports())
     assert home.zoo_cfg.read_text().count("server.") == 1
     assert not home.is_observer
 
@@ -60,7 +69,7 @@ def test_one_server_has_the_same_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["caf\u00e9", "\u65e5\u672c", "\U0001f418", "back\\slash", "a b #!=:", "tab\tbed"])
 def test_any_path_may_be_a_home(tmp_path: Path, name: str) -> None:
     """zoo.cfg is ISO-8859-1 with escapes, as Java reads it; paths are not."""
-    (home,) = settle(tmp_path / name, 1, 0, [free_port() for _ in range(3)])
+    (home,) = settle(tmp_path / name, 1, 0, first_ports())
     assert home.directory == tmp_path / name / "1"
     assert home.zoo_cfg.read_bytes().isascii()
 
@@ -77,7 +86,7 @@ def test_another_ensemble_than_is_there_is_refused(
     tmp_path: Path, asked: tuple[int | None, int | None], line: str
 ) -> None:
     """Neither is the one that is there changed behind its user's back, nor another one started than was asked for."""
-    settle(tmp_path, 2, 1, [free_port() for _ in range(3)])
+    settle(tmp_path, 2, 1, first_ports())
     assert _refusal(tmp_path, *asked) == line.format(home=tmp_path)
 
 
@@ -89,14 +98,14 @@ def test_a_directory_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_a_server_that_is_missing_is_named(tmp_path: Path) -> None:
     """The others would wait for it, or worse, have a quorum without its data."""
-    homes = settle(tmp_path, 3, 0, [free_port() for _ in range(3)])
+    homes = settle(tmp_path, 3, 0, first_ports())
     homes[1].zoo_cfg.unlink()
     assert _refusal(tmp_path) == f"{homes[0].zoo_cfg}: names servers 1, 2, 3; {tmp_path} holds 1, 3"
 
 
 def test_a_copy_does_not_run_on_the_data_of_its_original(tmp_path: Path) -> None:
     """dataDir is a whole path, so that any directory is right to start a server from; a moved one must say so."""
-    (home,) = settle(tmp_path / "old", 1, 0, [free_port() for _ in range(3)])
+    (home,) = settle(tmp_path / "old", 1, 0, first_ports())
     (tmp_path / "old").rename(tmp_path / "new")
     found = _refusal(tmp_path / "new")
     new = tmp_path / "new" / "1"
@@ -105,14 +114,14 @@ def test_a_copy_does_not_run_on_the_data_of_its_original(tmp_path: Path) -> None
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     """As `zoopark serve` names it."""
-    (home,) = settle(tmp_path, 1, 0, [free_port() for _ in range(3)])
+    (home,) = settle(tmp_path, 1, 0, first_ports())
     home.zoo_cfg.write_text("tickTime=soon\n")
     assert _refusal(tmp_path).startswith(f"{home.zoo_cfg}:1: tickTime=soon: ")
 
 
 def test_server_lines_in_another_file_are_refused(tmp_path: Path) -> None:
     """They are read from zoo.cfg alone, and one server is not what its user has."""
-    home, _ = settle(tmp_path, 2, 0, [free_port() for _ in range(3)])
+    home, _ = settle(tmp_path, 2, 0, first_ports())
     with home.zoo_cfg.open("a") as file:
         file.write("dynamicConfigFile=zoo.dyn\n")
     expected = f"{home.zoo_cfg}: dynamicConfigFile=zoo.dyn: the server lines must be in this file here"
