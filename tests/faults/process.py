@@ -120,6 +120,11 @@ class Process:
         """From now on a file may not grow beyond this: the disk is full, as far as the server can tell."""
         resource.prlimit(self.popen.pid, resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
 
+    def cpu_s(self) -> float:
+        """How long it has worked, all threads together, by the kernel's clock ticks."""
+        times = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
     def resident_bytes(self) -> int:
         return self._memory("VmRSS")
 
@@ -164,7 +169,7 @@ class Client:
         self.link = wire.Link(address)
         password = wire.session_password(session_id) if session_id else bytes(16)
         self.link.send(wire.frame(wire.connect_request(zxid, timeout_ms, session_id, password) + b"\x00"))
-        answer = self.link.receive()
+        answer = self.link.receive(WAIT_S)
         if answer is None:
             raise RefusedError
         reader = wire.Reader(answer)

@@ -17,11 +17,14 @@ from random import Random
 import pytest
 
 from tests.compat import wire
-from tests.faults.process import Client, Fleet, Process, create_body, multi_body, set_body
+from tests.faults.process import WAIT_S, Client, Fleet, Process, create_body, multi_body, set_body
 
 SEED = int(os.environ.get("ZOOPARK_SEED", "1"))
 PRESSURE_S = 1.5
-SLOWEST_S = 2.0
+SLOWEST_S = 20.0
+"""Ten times what is seen on a machine that does nothing else."""
+MOST_WORK_S = 1.5
+"""As long as the pressure: whoever does all that others ask before it answers works for longer."""
 MIB = 1 << 20
 BIG = b"x" * 1_000_000
 ADD_WATCH = 106
@@ -43,7 +46,7 @@ class Abuser:
         return time.monotonic() < self._end_s
 
     def connect(self) -> socket.socket:
-        sock = socket.create_connection(self.server.address, 10)
+        sock = socket.create_connection(self.server.address, WAIT_S)
         self._sockets.append(sock)
         return sock
 
@@ -51,9 +54,11 @@ class Abuser:
         """A connection with an open session, whose reply is read."""
         sock = self.connect()
         sock.sendall(wire.frame(wire.connect_request(0, timeout_ms, 0, bytes(16)) + b"\x00"))
-        answer = b""
-        while len(answer) < 41:
-            answer += sock.recv(41 - len(answer))
+        n_left = 41
+        while n_left:
+            piece = sock.recv(n_left)
+            assert piece, "no session"
+            n_left -= len(piece)
         return sock
 
     def push(self, sock: socket.socket, data: bytes) -> None:
@@ -183,7 +188,7 @@ def one_question_with_many_answers(by: Abuser) -> None:
 
 
 def watch_and_never_read(by: Abuser) -> None:
-    for _ in range(15):
+    for _ in range(5):
         by.session().sendall(wire.request(1, ADD_WATCH, wire.string("/") + wire.i32(1)))
     writer = by.session()
     writes = wire.request(1, wire.SET_DATA, set_body("/good", b"")) * 2000
@@ -247,35 +252,59 @@ def under(abuse: Abuse, server: Process) -> Iterator[threading.Thread]:
     assert not thread.is_alive()
 
 
-def serve_well(client: Client, watcher: Client) -> float:
-    """A write, a read, and somebody else's watch that fires: seconds it took."""
-    start_s = time.monotonic()
+class Served:
+    """Sessions that behave, and how they are served.
+
+    Attributes:
+        slowest_s: the seconds that a round took at most.
+        most_work_s: the seconds that the server's process worked during a round, for whomever; on a busy machine it
+            may have to wait for a processor, and that is not its fault.
+    """
+
+    def __init__(self, server: Process) -> None:
+        self._server = server
+        self._client, self._watcher = server.client(), server.client()
+        self.slowest_s = self.most_work_s = 0.0
+        for path, data in (("/good", b""), ("/mine", b""), ("/big", BIG)):
+            self._client.create(path, data)
+
+    def round(self) -> None:
+        start_s, worked_s = time.monotonic(), self._server.cpu_s()
+        serve_well(self._client, self._watcher)
+        self.slowest_s = max(self.slowest_s, time.monotonic() - start_s)
+        self.most_work_s = max(self.most_work_s, self._server.cpu_s() - worked_s)
+
+    def close(self) -> None:
+        self._client.close_session()
+        self._watcher.close_session()
+
+
+def serve_well(client: Client, watcher: Client) -> None:
+    """A write, a read, and somebody else's watch that fires."""
     assert watcher.call(wire.GET_DATA, wire.string("/mine") + b"\x01")[0] == 0
-    value = str(start_s).encode()
+    value = str(time.monotonic_ns()).encode()
     assert client.call(wire.SET_DATA, set_body("/mine", value))[0] == 0
     assert client.get("/mine")[0] == value
     event = watcher.receive()
     assert event is not None and event[0] == wire.EVENT_XID
-    return time.monotonic() - start_s
 
 
 @pytest.mark.parametrize(("abuse", "ceiling_mib"), ABUSES, ids=[abuse.__name__ for abuse, _ in ABUSES])
 def test_others_are_served_while_somebody_misbehaves(fleet: Fleet, abuse: Abuse, ceiling_mib: int) -> None:
-    """No answer takes longer than SLOWEST_S, memory stays below the ceiling, and the server stops cleanly after it."""
+    """Nobody waits long, or for long work; memory stays below the ceiling, and the server stops cleanly after it."""
     server = fleet.server().start()
-    client, watcher = server.client(), server.client()
-    for path, data in (("/good", b""), ("/mine", b""), ("/big", BIG)):
-        client.create(path, data)
+    served = Served(server)
     with under(abuse, server) as thread:
-        slowest_s = serve_well(client, watcher)
+        served.round()
         while thread.is_alive():
-            slowest_s = max(slowest_s, serve_well(client, watcher))
-    slowest_s = max(slowest_s, serve_well(client, watcher))
+            served.round()
+    served.round()
     peak_mib = server.peak_bytes() / MIB
-    assert slowest_s < SLOWEST_S, f"{slowest_s:.1f} s for an answer"
+    assert served.slowest_s < SLOWEST_S, f"{served.slowest_s:.1f} s for an answer"
+    assert served.most_work_s < MOST_WORK_S, f"{served.most_work_s:.1f} s of work before an answer"
     assert peak_mib < ceiling_mib, f"{peak_mib:.0f} MiB"
-    for session in (client, watcher, server.client()):
-        session.close_session()
+    served.close()
+    server.client().close_session()
     assert server.stop() == 0
     assert "Traceback" not in server.err()
 
@@ -287,15 +316,15 @@ def test_silent_connections_are_closed_in_time(fleet: Fleet) -> None:
     for start in (b"", b"\x00", wire.i32(44) + b"\x00" * 20):
         sock = by.connect()
         sock.sendall(start)
-        sock.settimeout(10)
+        sock.settimeout(WAIT_S)
         assert sock.recv(1) == b""
     by.close()
 
 
 def test_a_session_that_never_reads_does_not_keep_its_connection(fleet: Fleet) -> None:
     """Its pings lie unread behind its answers, so it expires; what it did not take is dropped with the connection."""
-    server = fleet.server({"tickTime": "200"}).start()
-    client = server.client(timeout_ms=4000)
+    server = fleet.server({"tickTime": "200", "maxSessionTimeout": "60000"}).start()
+    client = server.client(timeout_ms=60_000)
     client.create("/big", BIG)
     by = Abuser(server)
     sock = by.session(timeout_ms=1000)
@@ -303,7 +332,7 @@ def test_a_session_that_never_reads_does_not_keep_its_connection(fleet: Fleet) -
     by.push(sock, wire.request(wire.PING_XID, wire.PING, b"") * 10)
     event = client.call(wire.CREATE, create_body("/e", b"", 0))
     assert event[0] == 0
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT_S
     while n_connections(server) > 1:
         assert time.monotonic() < deadline, "the connection is still there"
         assert client.exists("/e")

@@ -182,16 +182,16 @@ def test_no_acknowledged_write_is_lost(fleet: Fleet) -> None:
 
 def test_an_ephemeral_outlives_a_kill_but_not_its_session(fleet: Fleet) -> None:
     """A session that nobody takes up again expires on the server that came back, and takes its ephemerals along."""
-    server = fleet.server({"tickTime": "200"}).start()
-    client = server.client(timeout_ms=1000)
+    server = fleet.server({"tickTime": "200", "maxSessionTimeout": "60000"}).start()
+    client = server.client(timeout_ms=5000)  # a busy machine must not take as long to start the server and look
     client.create("/e", b"", EPHEMERAL)
     client.link.close()
     server.kill()
     server.start()
-    watcher = server.client(timeout_ms=4000)
+    watcher = server.client(timeout_ms=60_000)
     err, _ = watcher.call(wire.EXISTS, wire.string("/e") + b"\x01")
     assert err == 0
-    event = watcher.receive(10)
+    event = watcher.receive()
     assert event is not None and event[0] == wire.EVENT_XID
     assert not watcher.exists("/e")
     watcher.link.close()
