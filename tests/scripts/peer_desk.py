@@ -296,8 +296,9 @@ class PeerDesk:
             self.dials.append((name, name_of(effect.sid)))
         elif isinstance(effect, Pinged):
             machine.peer.pong(b"", self._now())
-        elif isinstance(effect, Passed) and effect.packet.data == b"sync":
-            machine.peer.sync(effect.link, self._now())
+        elif isinstance(effect, Passed):
+            for _ in [packet for packet in effect.packets if packet.data == b"sync"]:
+                machine.peer.sync(effect.link, self._now())
         elif isinstance(effect, Deliver | Replay):
             machine.tree += effect.entries
         elif isinstance(effect, ReceiveSnapshot):
@@ -323,7 +324,7 @@ class PeerDesk:
         elif isinstance(effect, Passed):
             wire = self.wires[effect.link] if effect.link is not None else None
             whom = f" from {name_of(wire.sender)}" if wire is not None else ""
-            self.lines.append(f"{name}: passed {packet_text(effect.packet)}{whom}")
+            self.lines += [f"{name}: passed {packet_text(packet)}{whom}" for packet in effect.packets]
         elif not isinstance(effect, Notify | Pinged):
             self.lines.append(f"{name}: {worded(effect)}")
 

@@ -93,13 +93,13 @@ def test_a_sync_waits_for_what_was_proposed_ahead_of_it_and_for_nothing_behind()
     stand.broadcast.advance()
     kinds = [effect for effect in stand.outbox.take() if not isinstance(effect, Deliver)]
     answer = QuorumPacket(SYNC, 0)
-    assert kinds[-2:] == [Passed(None, answer), Send(20, [answer])]
+    assert kinds[-2:] == [Passed(None, [answer]), Send(20, [answer])]
 
 
 def test_a_sync_with_nothing_outstanding_is_answered_at_once() -> None:
     stand = Stand(Majority([1]), 0)
     stand.broadcast.sync(None)
-    assert stand.outbox.take() == [Passed(None, QuorumPacket(SYNC, 0))]
+    assert stand.outbox.take() == [Passed(None, [QuorumPacket(SYNC, 0)])]
 
 
 def test_the_last_counter_of_an_epoch_is_never_used() -> None:

@@ -97,4 +97,4 @@ def test_the_answer_to_a_sync_comes_behind_what_was_committed_ahead_of_it() -> N
     stand.commit(TWO)
     assert stand.take() == [Append([(ONE, b"x"), (TWO, b"x")], TWO)]
     stand.logged(ONE)
-    assert stand.take() == [Deliver([(ONE, b"x")]), Passed(LINK, answer)]
+    assert stand.take() == [Deliver([(ONE, b"x")]), Passed(LINK, [answer])]

@@ -25,7 +25,7 @@ from mypy_extensions import mypyc_attr
 from zoopark.errors import Malformed
 from zoopark.jute.buffer import I32, I64, NULL, Reader, pack_buffer, pack_vector
 from zoopark.jute.framing import LENGTH_BYTES, Pieces
-from zoopark.zxid import epoch_of
+from zoopark.zxid import counter_of, epoch_of
 
 REQUEST: Final = 1
 PROPOSAL: Final = 2
@@ -150,18 +150,28 @@ class PacketReader:
         self._authinfo: tuple[Id, ...] | None = None
 
     def feed(self, data: bytes) -> list[QuorumPacket]:
-        """All packets that are whole now, none behind a SNAP. Raises Malformed: the link is of no more use."""
+        """All packets that are whole now, none behind a SNAP. Raises Malformed: the link is of no more use.
+
+        Of acknowledgements of proposals without anything between them only the last is told: it says what they say.
+        """
         pieces = self._pieces
         pieces.add(data)
         if pieces.size_bytes < self._wanted_bytes:
             return []
         self._wanted_bytes = _SMALLEST_BYTES
         whole, at, limit = pieces.take(), 0, self._max_data_bytes
-        size, packets = len(whole), []
-        kind = 0
+        size = len(whole)
+        packets: list[QuorumPacket] = []
+        kind = acked_zxid = 0
         while kind != SNAP and size - at >= _SMALLEST_BYTES:
             kind, zxid, length = _TYPE_ZXID_SIZE.unpack_from(whole, at)
             end = at + 16 + (length if length > 0 else 0)
+            is_ack = kind == ACK and counter_of(zxid) != 0  # 0: of NEWLEADER
+            if is_ack and zxid == acked_zxid + 1 and length == -1 and whole.startswith(NULL, end):
+                packets[-1].zxid = acked_zxid = zxid
+                at = end + 4
+                continue
+            acked_zxid = zxid if is_ack else 0
             if -1 <= length <= limit and whole.startswith(NULL, end):  # nearly all packets: no identities
                 packets.append(QuorumPacket(kind, zxid, whole[at + 16 : end] if length >= 0 else None, None))
                 at = end + 4

@@ -155,6 +155,9 @@ def decode_multi(reader: Reader) -> list[tuple[int, bytes]]:
 def read_acl_bytes(reader: Reader) -> bytes:
     """Step over an ACL vector and return its bytes, count included."""
     start = reader.position
+    if reader.data.startswith(OPEN_ACL, start):  # nearly all are this one
+        reader.position += len(OPEN_ACL)
+        return OPEN_ACL
     reader.vector(lambda: (reader.i32(), reader.string(), reader.string()))
     return reader.data[start : reader.position]
 

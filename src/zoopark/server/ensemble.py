@@ -366,7 +366,7 @@ class EnsembleMember:
         if isinstance(effect, Deliver):
             self._deliver(effect.entries)
         elif isinstance(effect, Passed):
-            self._pass(effect.link, effect.packet, left)
+            self._pass(effect.link, effect.packets, left)
         elif isinstance(effect, Pinged):
             self.peer.pong(self.learning.touches(self._now), self._now)
         elif isinstance(effect, Became):
@@ -428,25 +428,29 @@ class EnsembleMember:
         self.clients.parts.is_serving = is_serving
         self.clients.words.mode = MODES[self.became.state] if is_serving else ""
 
-    def _pass(self, link: int | None, packet: QuorumPacket, left: list[Effect]) -> None:
-        """A packet that is the server's business; a link on which nonsense comes is closed."""
+    def _pass(self, link: int | None, packets: list[QuorumPacket], left: list[Effect]) -> None:
+        """Packets that are the server's business; a link on which nonsense comes is closed."""
         if not self.became.is_serving or link is None:
             return
-        if self.leading.housekeeping is not None:
-            why = self._pass_up(link, packet)
-        elif packet.type == SYNC:
-            why = self.learning.on_sync(self._now)
-        else:
-            why = self.learning.on_revalidated(packet, self._now) if packet.type == REVALIDATE else ""
-        if why:
-            left.append(CloseLink(link, why))
-            self.peer.on_link_lost(link, self._now)
+        is_leading, now = self.leading.housekeeping is not None, self._now
+        for packet in packets:
+            why = self._on_learner(link, packet, now) if is_leading else self._on_leader(packet, now)
+            if why:
+                left.append(CloseLink(link, why))
+                self.peer.on_link_lost(link, now)
+                return
 
-    def _pass_up(self, link: int, packet: QuorumPacket) -> str:
-        """From a learner; why it cannot be right, or ""."""
+    def _on_learner(self, link: int, packet: QuorumPacket, now: Now) -> str:
+        """A learner's packet; why it cannot be right, or ""."""
         if packet.type == REQUEST:
-            return self.leading.on_request(link, packet, self._now)
+            return self.leading.on_request(link, packet, now)
         if packet.type == PING:
-            self.leading.on_touches(packet, self._now)
+            self.leading.on_touches(packet, now)
         self.standing.n_revalidated += packet.type == REVALIDATE
-        return self.leading.on_revalidate(link, packet, self._now) if packet.type == REVALIDATE else ""
+        return self.leading.on_revalidate(link, packet, now) if packet.type == REVALIDATE else ""
+
+    def _on_leader(self, packet: QuorumPacket, now: Now) -> str:
+        """The leader's packet; why it cannot be right, or ""."""
+        if packet.type == SYNC:
+            return self.learning.on_sync(now)
+        return self.learning.on_revalidated(packet, now) if packet.type == REVALIDATE else ""

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from zoopark.errors import Malformed
 from zoopark.jute import proto
-from zoopark.jute.buffer import Reader
+from zoopark.jute.buffer import I32, MAX_FIELD_BYTES, Reader
 from zoopark.jute.quorum import PING, REQUEST, REVALIDATE, QuorumPacket
 from zoopark.jute.txn import read_acl_bytes
 from zoopark.server.prepare import Requester
@@ -31,13 +31,12 @@ _FIELDS: Final = {
     proto.CREATE_TTL: "bbail",
     proto.DELETE: "bi",
     proto.DELETE_CONTAINER: "b",
-    proto.SET_DATA: "bbi",
     proto.SET_ACL: "bai",
     proto.RECONFIG: "bbbl",
     proto.CREATE_SESSION: "i",
 }
 """The fields that are read of a request: b buffer, i i32, l i64, a vector of ACL."""
-FORWARDED: Final = (*_FIELDS, proto.MULTI, proto.CLOSE_SESSION)
+FORWARDED: Final = frozenset((*_FIELDS, proto.SET_DATA, proto.MULTI, proto.CLOSE_SESSION))
 """The writes that a learner may ask its leader for."""
 
 
@@ -72,10 +71,11 @@ def is_readable(op: int, body: bytes) -> bool:
     A multi and a closeSession always become one; what cannot be read becomes none with ZooKeeper's leader, and who
     waited for it would wait without end.
     """
-    fields = _FIELDS.get(op, "")
+    if op == proto.SET_DATA:
+        return _is_path_data_version(body)
     reader = Reader(body)
     try:
-        for field in fields:
+        for field in _FIELDS.get(op, ""):
             _step_over(reader, field)
         if op == proto.MULTI:
             proto.read_multi(reader)
@@ -84,6 +84,19 @@ def is_readable(op: int, body: bytes) -> bool:
     except Malformed:
         return op == proto.MULTI
     return True
+
+
+def _is_path_data_version(body: bytes) -> bool:
+    """As `is_readable`, for the most frequent record: two buffers and an i32."""
+    at, size = 0, len(body)
+    for _ in range(2):
+        if size < at + 4:
+            return False
+        length = int(I32.unpack_from(body, at)[0])
+        if not -1 <= length <= MAX_FIELD_BYTES:
+            return False
+        at += 4 + max(length, 0)
+    return size >= at + 4
 
 
 def _step_over(reader: Reader, field: str) -> None:

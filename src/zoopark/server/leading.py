@@ -13,7 +13,7 @@ Source: ZooKeeper's LeaderZooKeeperServer, LearnerHandler and SessionTrackerImpl
 """
 
 from collections import deque
-from typing import final
+from typing import Final, final
 
 from zoopark import errors
 from zoopark.jute import proto
@@ -36,6 +36,9 @@ from zoopark.server.sessions import NOBODY
 from zoopark.server.syncs import finish_sync
 from zoopark.zab.peer import Peer
 from zoopark.zxid import make_zxid
+
+_PREPARED_WHOLE: Final = (proto.SET_DATA, proto.CREATE, proto.CREATE2)
+"""The frequent writes, which `Pipeline.submit` refuses if their record is not whole."""
 
 
 @final
@@ -118,7 +121,7 @@ class Leading:
         """The error for a request that is not even looked at, OK if it is."""
         if request.op not in FORWARDED:
             return errors.UNIMPLEMENTED
-        if not is_readable(request.op, request.body):
+        if request.op not in _PREPARED_WHOLE and not is_readable(request.op, request.body):
             return errors.MARSHALLING_ERROR
         session = self.sessions.by_id.get(request.requester.session_id)
         if session is None or request.op == proto.CLOSE_SESSION:

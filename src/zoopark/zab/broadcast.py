@@ -18,7 +18,7 @@ from typing import Final, final
 
 from zoopark.jute.quorum import COMMIT, INFORM, PROPOSAL, SYNC, QuorumPacket
 from zoopark.zab.effects import Passed
-from zoopark.zab.history import History, is_next
+from zoopark.zab.history import History
 from zoopark.zab.outbox import Outbox
 from zoopark.zab.quorum import Verifier
 from zoopark.zxid import COUNTER_MASK, counter_of, make_zxid
@@ -55,7 +55,6 @@ class Broadcast:
 
     def propose(self, zxid: int, txn: bytes) -> None:
         """Effects: Append, and PROPOSAL to every follower that was sent NEWLEADER, whether it answered or not."""
-        assert is_next(zxid, self._history.last_zxid), (zxid, self._history.last_zxid)
         assert counter_of(zxid) < COUNTER_MASK, zxid
         entry = (zxid, txn)
         self._history.append(entry)
@@ -130,6 +129,6 @@ class Broadcast:
         while self._syncs and self._syncs[0][0] <= applied:
             _, link = self._syncs.popleft()
             if link is None:
-                self._outbox.emit(Passed(None, SYNC_ANSWER))
+                self._outbox.emit(Passed(None, [SYNC_ANSWER]))
             elif self._outbox.has_joined(link):
                 self._outbox.send(link, SYNC_ANSWER)

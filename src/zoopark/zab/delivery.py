@@ -92,8 +92,11 @@ class Delivery:
     def acknowledge(self, link: int) -> None:
         """The log is durable up to `history.durable_zxid`."""
         unacked, durable_zxid = self._unacked, self._history.durable_zxid
+        packets: list[QuorumPacket] = []
         while unacked and unacked[0] <= durable_zxid:
-            self._outbox.send(link, QuorumPacket(ACK, unacked.popleft()))
+            packets.append(QuorumPacket(ACK, unacked.popleft()))
+        if packets:
+            self._outbox.send_all(link, packets)
         assert not unacked or unacked[-1] == self._history.last_zxid, unacked[-1]
 
     def advance(self, link: int) -> None:
@@ -103,4 +106,4 @@ class Delivery:
         if reach > history.applied_zxid:
             self._outbox.deliver(history.apply(reach))
         while self._syncs and self._syncs[0][0] <= history.applied_zxid:
-            self._outbox.emit(Passed(link, self._syncs.popleft()[1]))
+            self._outbox.emit(Passed(link, [self._syncs.popleft()[1]]))

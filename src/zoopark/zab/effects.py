@@ -185,16 +185,16 @@ class Became(Effect):
 
 @final
 class Passed(Effect):
-    """A packet that is the server's business: REQUEST, REVALIDATE, the payload of a PING, the answer to a SYNC.
+    """Packets that are the server's business: REQUEST, REVALIDATE, the payload of a PING, the answer to a SYNC.
 
-    `link` is where it came from; None for the answer to a sync of the leader's own clients.
+    `link` is where they came from, in this order; None for the answer to a sync of the leader's own clients.
     """
 
-    __slots__ = ("link", "packet")
+    __slots__ = ("link", "packets")
 
-    def __init__(self, link: int | None, packet: QuorumPacket) -> None:
+    def __init__(self, link: int | None, packets: list[QuorumPacket]) -> None:
         self.link = link
-        self.packet = packet
+        self.packets = packets
 
 
 @final

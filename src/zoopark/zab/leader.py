@@ -42,7 +42,7 @@ from zoopark.jute.quorum import (
 )
 from zoopark.record import Now
 from zoopark.zab.broadcast import Broadcast
-from zoopark.zab.effects import Note, Passed, ReadLog, SaveEpoch, SendSnapshot
+from zoopark.zab.effects import Note, ReadLog, SaveEpoch, SendSnapshot
 from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, History
 from zoopark.zab.outbox import Entry, Outbox
 from zoopark.zab.settings import PeerSettings
@@ -224,10 +224,10 @@ class Leader:
         if kind == ACK and learner.phase >= CATCHING_UP:
             self.on_ack(learner, packet.zxid, now)
         elif kind in (REQUEST, REVALIDATE) and learner.phase >= CAUGHT_UP:
-            self._outbox.add(Passed(link, packet))
+            self._outbox.pass_up(link, packet)
         elif kind == PING and learner.phase >= CAUGHT_UP:
             if packet.data:
-                self._outbox.add(Passed(link, packet))
+                self._outbox.pass_up(link, packet)
         elif kind in (FOLLOWERINFO, OBSERVERINFO) and learner.phase == NEW:
             self.on_followerinfo(learner, packet, now)
         elif kind == ACKEPOCH and learner.phase == ASKED:

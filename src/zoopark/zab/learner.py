@@ -56,7 +56,7 @@ from zoopark.jute.quorum import (
 )
 from zoopark.record import Now
 from zoopark.zab.delivery import Delivery
-from zoopark.zab.effects import Append, Dial, Note, Passed, Pinged, ReceiveSnapshot, SaveEpoch, Truncate
+from zoopark.zab.effects import Append, Dial, Note, Pinged, ReceiveSnapshot, SaveEpoch, Truncate
 from zoopark.zab.history import ACCEPTED_EPOCH, CURRENT_EPOCH, History, is_next
 from zoopark.zab.outbox import Entry, Outbox
 from zoopark.zab.settings import PeerSettings
@@ -377,7 +377,7 @@ class Learner:
         elif kind == SYNC and self.phase == SERVING:
             self._finish_if(self._delivery.on_sync(packet))
         elif kind == REVALIDATE and self.phase == SERVING:
-            self._outbox.add(Passed(self.link, packet))
+            self._outbox.pass_up(self.link, packet)
         else:
             self._out_of_turn(packet)
 

@@ -3,6 +3,7 @@
     to_followers, to_observers   one list of packets for all of them       } at most one of these two
     send                         a list of packets for each link           } is filled at any time
     deliver, append              one list each
+    pass_up                      what comes from one link without anything between
 
 `flush` turns the lists into effects: first what others wait for (Send), then what clients wait for (Deliver), and last
 what takes longest (Append). Nothing that is sent promises what the Append behind it has yet to make durable: promises
@@ -13,7 +14,7 @@ from typing import Final, TypeAlias, final
 
 from zoopark.jute.quorum import QuorumPacket
 from zoopark.record import Effect
-from zoopark.zab.effects import Append, CloseLink, Deliver, Send
+from zoopark.zab.effects import Append, CloseLink, Deliver, Passed, Send
 
 Entry: TypeAlias = tuple[int, bytes]
 """(zxid, transaction)."""
@@ -30,10 +31,11 @@ class Outbox:
         n_joined: how many links have ever joined.
     """
 
-    __slots__ = ("_appended", "_delivered", "_effects", "_groups", "_personal", "_shared", "n_joined")
+    __slots__ = ("_appended", "_delivered", "_effects", "_groups", "_passed", "_personal", "_shared", "n_joined")
 
     def __init__(self) -> None:
         self._effects: list[Effect] = []
+        self._passed: tuple[int, list[QuorumPacket]] | None = None
         self._appended: list[Entry] = []
         self._delivered: list[Entry] = []
         self._personal: dict[int, list[QuorumPacket]] = {}
@@ -44,17 +46,27 @@ class Outbox:
     def take(self) -> list[Effect]:
         """All effects in order; each is given once."""
         self.flush()
-        effects, self._effects = self._effects, []
+        effects, self._effects, self._passed = self._effects, [], None
         return effects
 
     def emit(self, effect: Effect) -> None:
         """An effect behind everything that came before it."""
         self.flush()
         self._effects.append(effect)
+        self._passed = None
 
     def add(self, effect: Effect) -> None:
         """An effect that may overtake packets, transactions and writes of the same wake-up."""
         self._effects.append(effect)
+
+    def pass_up(self, link: int, packet: QuorumPacket) -> None:
+        """A packet for the server, which may overtake packets, transactions and writes of the same wake-up."""
+        passed = self._passed
+        if passed is not None and passed[0] == link:
+            passed[1].append(packet)
+        else:
+            self._passed = (link, [packet])
+            self._effects.append(Passed(link, self._passed[1]))
 
     def append(self, entry: Entry) -> None:
         """Log a transaction."""
@@ -68,13 +80,17 @@ class Outbox:
 
     def send(self, link: int, packet: QuorumPacket) -> None:
         """Send a packet to one link."""
-        assert packet.type > 0, packet
+        self.send_all(link, [packet])
+
+    def send_all(self, link: int, packets: list[QuorumPacket]) -> None:
+        """Send packets, at least one, to one link; the list is given away."""
+        assert packets[0].type > 0, packets[0]
         self._close_shared()
         burst = self._personal.get(link)
         if burst is None:
-            self._personal[link] = [packet]
+            self._personal[link] = packets
         else:
-            burst.append(packet)
+            burst += packets
 
     def to_followers(self, packet: QuorumPacket) -> None:
         """Send a packet to every link that joined as a follower."""
