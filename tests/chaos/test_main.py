@@ -20,7 +20,7 @@ def test_a_run_that_must_be_sealed_fails_where_it_cannot_be() -> None:
         env={"PATH": "", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert (found.returncode, found.stdout[:18]) == (1, "no namespaces here")

@@ -26,12 +26,15 @@ while True:
     server.accept()
 '''
 
-def can_reach() -> bool:
+def can_reach(patience_s=20) -> bool:
     try:
-        socket.create_connection((address(1), 7), timeout=0.3).close()
+        socket.create_connection((address(1), 7), timeout=patience_s).close()
     except OSError:
         return False
     return True
+
+def is_cut() -> bool:
+    return not can_reach(0.3)
 
 settle_in()
 for _ in range(5):
@@ -41,20 +44,20 @@ for _ in range(5):
 wires.lay()
 listening = subprocess.Popen([*wires.prefix(1), sys.executable, "-c", LISTEN], stdout=subprocess.PIPE)
 listening.stdout.readline()
-seen = [can_reach()]
+assert can_reach()
 first, second = wires.cut([(CLIENTS, 1)]), wires.cut([(CLIENTS, 1), (1, 2)])
-seen.append(can_reach())
+assert is_cut()
 first()
-seen.append(can_reach())
+assert is_cut()
 second()
-seen.append(can_reach())
+assert can_reach()
 wires.cut([(1, CLIENTS)])
-seen.append(can_reach())
+assert is_cut()
 wires.heal()
-seen.append(can_reach())
+assert can_reach()
 listening.kill()
 wires.remove()
-print(seen)
+print("done")
 """
 
 
@@ -84,4 +87,4 @@ def test_ways_are_cut_one_by_one_and_mended() -> None:
         timeout=60,
         check=False,
     )
-    assert found.stdout.split() == str([True, False, False, True, False, True]).split(), found.stderr
+    assert found.stdout == "done\n", found.stderr
