@@ -61,7 +61,7 @@ def test_an_address_that_does_not_answer_costs_its_head_start_only(open_ports: l
         place = silent.getsockname()
         assert _reached([place[1], open_ports[0]], 10 * DEADLINE_S) == open_ports[0]
         assert _reached([place[1], free_port(), open_ports[0]], 10 * DEADLINE_S) == open_ports[0]
-        with pytest.raises(OSError, match=f"^{HOST}:{place[1]}: no answer$"):
+        with pytest.raises(OSError, match=f"^no answer at {HOST}:{place[1]}$"):
             _reached([place[1]], 0.05)
 
 
@@ -115,5 +115,7 @@ def test_of_two_that_connect_at_once_the_first_stays(open_ports: list[int]) -> N
 def test_if_none_answers_all_are_named() -> None:
     """A user must see what was tried."""
     ports = [free_port(), free_port()]
-    with pytest.raises(OSError, match=rf"{HOST}:{ports[0]}: .*; {HOST}:{ports[1]}: "):
+    with pytest.raises(
+        OSError, match=f"^connection refused at {HOST}:{ports[0]}, connection refused at {HOST}:{ports[1]}$"
+    ):
         _reached(ports)

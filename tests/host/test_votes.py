@@ -5,12 +5,14 @@ import logging
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
+import uvloop
 
 from tests.compat.oracle import free_port
 from zoopark.host.strangers import Complaints
-from zoopark.host.votes import Votes
+from zoopark.host.votes import SILENT_S, Votes
 from zoopark.jute.quorum import LOOKING, Notification, Opening, Vote, encode_notification, encode_opening
 
 PATIENCE_S = 10.0
@@ -231,3 +233,70 @@ def test_two_servers_with_one_id_are_told_of(caplog: pytest.LogCaptureFixture) -
         "server 3 came from 127.0.0.1, at 127.0.0.1:7, and comes from 127.0.0.1, at 127.0.0.1:8: "
         "two servers with one myid?"
     ]
+
+
+class Told(logging.Handler):
+    """What the log is told, to be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.put_nowait(record.getMessage())
+
+    async def next(self) -> str:
+        return await asyncio.wait_for(self.lines.get(), PATIENCE_S)
+
+
+def test_a_server_that_stays_away_is_told_of_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    """Who starts four servers one after another must not be alarmed, and who waits for one must see which."""
+    caplog.set_level(logging.INFO, "zoopark")
+
+    async def scene(booths: dict[int, Booth]) -> None:
+        told, loop = Told(), asyncio.get_running_loop()
+        logging.getLogger("zoopark").addHandler(told)
+        began_s = loop.time()
+        booths[3].votes.notify(1, _vote(5))
+        port = booths[1].address[1]
+        line = f"server 1 does not answer yet (connection refused at 127.0.0.1:{port}); it is tried again"
+        assert await told.next() == line
+        assert loop.time() - began_s >= SILENT_S
+        await booths[1].open()
+        assert await told.next() == "server 1 answers now"
+        assert await booths[1].hear() == (3, 5)
+        logging.getLogger("zoopark").removeHandler(told)
+
+    _play(scene)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_server_that_closes_at_once_is_dialled_again(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """As one does that is killed. uvloop raises where somebody writes to what is closed: it stopped this server, too."""
+    n_servers = 50
+
+    def refuse(listener: socket.socket) -> None:
+        """Twice as many connections as there are servers, each reset as soon as it is there."""
+        for _ in range(2 * n_servers):
+            plug, _ = listener.accept()
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            plug.close()
+
+    async def scene(listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        unexpected: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: unexpected.append(context))
+        addresses = {sid: [listener.getsockname()] for sid in range(n_servers + 1)}
+        votes = Votes(loop, n_servers, addresses, lambda *_: None, Complaints(loop.time))
+        for sid in range(n_servers):
+            votes.notify(sid, _vote(1))
+        await asyncio.wait_for(loop.run_in_executor(None, refuse, listener), PATIENCE_S)
+        votes.close()
+        assert unexpected == []
+
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=n_servers) as listener,
+        asyncio.Runner(loop_factory=new_loop) as runner,
+    ):
+        listener.settimeout(PATIENCE_S)
+        runner.run(scene(listener))

@@ -7,6 +7,7 @@ resolved each time, since addresses move.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias, TypeVar
 
@@ -46,7 +47,7 @@ async def dial(
             if reached is not None:
                 attempts.remove(reached[0])
                 return reached[1]
-        raise OSError("; ".join(str(attempt.result()) for attempt in attempts))
+        raise OSError(", ".join(str(attempt.result()) for attempt in attempts))
     finally:
         for attempt in attempts:
             _give_up(attempt)
@@ -61,7 +62,16 @@ async def _attempt(
         async with asyncio.timeout(patience_s):
             return await loop.create_connection(accept, host, port)
     except OSError as error:  # a TimeoutError too, which says nothing
-        return f"{host}:{port}: {str(error) or 'no answer'}"
+        return f"{_reason(error)} at {host}:{port}"
+
+
+def _reason(error: OSError) -> str:
+    """In words, whichever loop it comes from; numbers of errors are nothing for people."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror or str(error)
 
 
 def _reached(attempts: Sequence[_Attempt[_P]]) -> tuple[_Attempt[_P], _P] | None:

@@ -401,7 +401,7 @@ class QuorumLinks:
         try:
             protocol = await dial(self.loop, lambda: _link_to(self, sid), self._addresses[sid], DIAL_S)
         except OSError as error:
-            self._complaints.say(f"quorum {sid}", f"leader {sid} cannot be reached at {error}")
+            self._complaints.say(f"quorum {sid}", f"server {sid}, the leader, does not answer yet: {error}")
             self.inputs.on_dial_failed(sid)
             self.wake()
             return

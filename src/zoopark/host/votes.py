@@ -31,6 +31,8 @@ DIAL_S: Final = 5.0
 PATIENCE_S: Final = 10.0
 FIRST_REDIAL_S: Final = 0.1
 LAST_REDIAL_S: Final = 2.0
+SILENT_S: Final = 2.0
+"""A server that is not reached for so long is told of; while an ensemble starts, or one of it, nobody need know."""
 YOUNG_S: Final = 1.0
 """Of a connection younger than this a server that knocks need not know yet."""
 MAX_UNSENT_BYTES: Final = 1 << 16
@@ -90,7 +92,7 @@ class VoteLink(asyncio.Protocol):
 class _Way:
     """The way to one server: the connection, and what is to be said."""
 
-    __slots__ = ("addresses", "came", "dial", "is_said", "last", "link", "redial", "redial_s")
+    __slots__ = ("addresses", "came", "dial", "is_said", "is_told_of", "last", "link", "missed_s", "redial", "redial_s")
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self.addresses = addresses
@@ -101,6 +103,8 @@ class _Way:
         self.redial_s = FIRST_REDIAL_S
         self.last = b""
         self.is_said = True
+        self.missed_s: float | None = None  # since when it has not been reached
+        self.is_told_of = False  # and the log says so
 
 
 @final
@@ -228,6 +232,10 @@ class Votes:
         if old is not None and old.transport is not None:
             old.transport.abort()
         way.redial_s = FIRST_REDIAL_S
+        way.missed_s = None
+        if way.is_told_of:
+            way.is_told_of = False
+            _log.info("server %d answers now", link.sid)
         way.is_said = not way.last
         self.flush(link.sid)
 
@@ -254,23 +262,34 @@ class Votes:
             link = await dial(self.loop, lambda: VoteLink(self, sid), way.addresses, self.dial_s)
         except OSError as error:
             way.dial = None
-            self._complaints.say(f"dial {sid}", f"server {sid} cannot be reached at {error}")
-            if not way.is_said:
-                self._redial_later(sid, way)
+            self._miss(sid, way, str(error))
             return
         way.dial = None
         assert link.transport is not None
+        if link.transport.is_closing():  # it was closed before anybody could use it; uvloop lets nobody write there
+            self._miss(sid, way, "the connection was closed at once")
+            return
         link.transport.write(self._opening)
         if sid > self.sid:
             link.sid = self.sid  # no way leads there: it is forgotten
             link.transport.close()
             self._redial_later(sid, way)
-        elif way.link is None and not link.transport.is_closing():
+        elif way.link is None:
             self._take(link, way)
         else:
             link.transport.abort()
-            if way.link is None and not way.is_said:
-                self._redial_later(sid, way)
+
+    def _miss(self, sid: int, way: _Way, why: str) -> None:
+        """It was not reached: say so if that has lasted, and look again."""
+        if way.link is not None:
+            return  # it has dialled meanwhile
+        if way.missed_s is None:
+            way.missed_s = self.loop.time()
+        elif self.loop.time() - way.missed_s >= SILENT_S:
+            said = self._complaints.say(f"dial {sid}", f"server {sid} does not answer yet ({why}); it is tried again")
+            way.is_told_of = way.is_told_of or said
+        if not way.is_said:
+            self._redial_later(sid, way)
 
     def _redial_later(self, sid: int, way: _Way) -> None:
         """Look again, at growing distances, whether something still waits."""
