@@ -272,7 +272,7 @@ def test_a_server_that_stays_away_is_told_of_and_so_is_its_return(caplog: pytest
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_server_that_closes_at_once_is_dialled_again(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    """As one does that is killed. uvloop raises where somebody writes to what is closed: it stopped this server, too."""
+    """As one does that is killed. uvloop raises where one writes to what is closed, which stopped this server, too."""
     n_servers = 50
 
     def refuse(listener: socket.socket) -> None:
