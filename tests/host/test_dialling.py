@@ -29,9 +29,9 @@ def _reached(ports: list[int], patience_s: float = 10.0) -> int:
             await dial(loop, Noted, [(HOST, port) for port in ports], patience_s)
             if others := asyncio.all_tasks() - {asyncio.current_task()}:
                 await asyncio.wait(others)
-        assert len(transports) == 1
-        port = transports[0].get_extra_info("peername")[1]
-        transports[0].close()
+        (stays,) = [transport for transport in transports if not transport.is_closing()]
+        port = stays.get_extra_info("peername")[1]
+        stays.close()
         return int(port)
 
     return asyncio.run(run())

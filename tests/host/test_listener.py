@@ -17,7 +17,7 @@ from zoopark.server.config import default_config
 from zoopark.server.recovery import recover
 
 PATIENCE_S = 30
-CONNECT = wire.frame(wire.connect_request(0, 10_000, 0, bytes(16)) + b"\x00")
+CONNECT = wire.frame(wire.connect_request(0, 40_000, 0, bytes(16)) + b"\x00")
 BIG = b"x" * 400_000
 
 
