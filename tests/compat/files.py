@@ -15,7 +15,7 @@ from typing import Final
 import cramjam
 
 from tests.compat import wire
-from tests.compat.wire import Reader
+from tests.compat.wire import Reader, ShortError
 
 LOG_HEADER: Final = b"ZKLG" + wire.i32(2) + wire.i64(0)
 SNAPSHOT_HEADER: Final = b"ZKSN" + wire.i32(2) + wire.i64(-1)
@@ -71,6 +71,11 @@ class SavedNode:
         ordered = struct.pack(">5q3iq", czxid, mzxid, pzxid, ctime, mtime, version, cversion, aversion, owner)
         return zlib.crc32(path + (self.data or b"") + ordered)
 
+    def last_zxid(self) -> int:
+        """Of the last transaction that this node, or a child's coming or going, shows."""
+        czxid, mzxid, *_, pzxid = struct.unpack(">4q3i2q", self.stat)
+        return int(max(czxid, mzxid, pzxid))
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -85,6 +90,14 @@ class Snapshot:
         """The digest of the nodes by the rule of version 2: what is below /zookeeper does not count."""
         counted = (node.digest(path) for path, node in self.nodes.items() if not path.startswith(b"/zookeeper/"))
         return sum(counted) & MASK_64
+
+    def ahead(self) -> int:
+        """How many transactions after that of the digest show in the nodes; 0 in a snapshot of one moment.
+
+        It happens to Apache's servers, and is put right by the transactions that follow in the log: they change a node
+        first, and note the digest after that, while another thread writes the snapshot.
+        """
+        return max(0, max(node.last_zxid() for node in self.nodes.values()) - self.digest[0])
 
 
 def files_of(data_dir: Path, kind: str) -> list[Path]:
@@ -182,6 +195,10 @@ def read_snapshot(path: Path) -> Snapshot:
         _check_seal(reader)
     assert reader.position == len(data), f"{path}: bytes behind the last seal"
     return Snapshot(sessions, nodes, digest, last_zxid)
+
+
+UNFINISHED: Final = (AssertionError, ShortError, EOFError, OSError, zlib.error, cramjam.DecompressionError)
+"""What `read_snapshot` may raise for one that a server did not come to the end of."""
 
 
 def _read_nodes(reader: Reader, acls: dict[int, AclEntries]) -> dict[bytes, SavedNode]:

@@ -3,14 +3,15 @@
 What a directory holds is told by `walk`, a raw client as super user: every path, its data, its whole Stat, its ACL.
 """
 
+import contextlib
 import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.compat import files, wire
 from tests.compat import requests as ask
-from tests.compat import wire
 from tests.compat.oracle import Flavour, Server
 from tests.compat.requests import Acl, Request, digest_id
 from tests.compat.session import Node, RefusedError, Reply, Session
@@ -26,6 +27,9 @@ LARGE_BYTES: Final = 900_000
 ANN: Final = Acl(31, "digest", digest_id("ann", "secret"))
 ODD_NAMES: Final = (" ", "..x", ".x", "a b", "ä", "\u4e2d", "%00", "zookeeper", "x" * 300)
 MISMATCH: Final = re.compile(r"(?i)mismatch|not matching|inconsisten")
+DIFFERING: Final = re.compile(
+    r"not matching\. Value is Zxid\..* [Vv]alue:(\d+)$|First digest mismatch on txn: \d+,\d+,(\d+),"
+)
 NODE_EXISTS, NOT_EMPTY, BAD_VERSION, NO_NODE = -110, -111, -103, -101
 
 Tree = dict[str, Node]
@@ -58,11 +62,28 @@ def walk(server: Server) -> Tree:
 
 
 def mismatches(server: Server) -> list[str]:
-    """What the server says about digests that are not those in its files: its count, and lines of its log."""
+    """What the server says about digests that are not those in its files: its count, and lines of its log.
+
+    Not what an Apache server says of the digest of a snapshot that is ahead of it, whichever Apache server wrote that:
+    once for the snapshot, once for the transaction. No other digest may differ.
+    """
     count = re.search(r"zk_digest_mismatches_count\s+(\d+)", server.word("mntr"))
     assert count is not None
     lines = [line for line in server.log.splitlines() if MISMATCH.search(line)]
+    named = {int(zxid) for line in lines for found in DIFFERING.finditer(line) for zxid in found.groups() if zxid}
+    if named and int(count[1]) <= 2 and named <= _digests_left_behind(server):
+        return [line for line in lines if not DIFFERING.search(line)]
     return lines if count[1] == "0" else [f"digest_mismatches_count {count[1]}", *lines]
+
+
+def _digests_left_behind(server: Server) -> set[int]:
+    """The zxids of digests in the snapshots of an Apache server that are ahead of them."""
+    behind: set[int] = set()
+    for path in files.files_of(server.data_dir, "snapshot") if server.flavour.name.startswith("apache") else []:
+        with contextlib.suppress(*files.UNFINISHED):
+            snapshot = files.read_snapshot(path)
+            behind.update({snapshot.digest[0]} if snapshot.ahead() else ())
+    return behind
 
 
 class Relay:
