@@ -178,7 +178,8 @@ class Side:
             station.send_ping()
             return {step.link: frames + self._without_pong(station)}
         if isinstance(step, Await):
-            return {step.link: frames + _collect(station, step.frames, step.seconds)}
+            caused = {} if step.after is None else self._act(step.after)
+            return {**caused, step.link: frames + _collect(station, step.frames, step.seconds)}
         station.link.send(step.data)
         return {step.link: frames + _collect(station, 1000, wire.OPEN_SECONDS)}
 

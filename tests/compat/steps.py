@@ -84,14 +84,19 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Wait until a link has received so many frames, or was closed: for what the server does by itself."""
+    """Wait until a link has received so many frames, or was closed: for what the server does by itself.
+
+    Args:
+        after: what makes it do so, on another link, if it may do so at once: then it is all one step.
+    """
 
     link: int
     frames: int
     seconds: float
+    after: Send | None = None
 
     def __str__(self) -> str:
-        return f"#{self.link}: wait for {self.frames} frames"
+        return f"{'' if self.after is None else f'{self.after} '}#{self.link}: wait for {self.frames} frames"
 
 
 @dataclass(frozen=True, slots=True)
