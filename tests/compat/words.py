@@ -3,7 +3,8 @@
 Masked: the version, latencies, sizes and places of directories, ports, moments, packet totals of the server (its start
 is polled), tree digests (times are part of them), everything that describes a Java machine, and two values of a
 connection that real servers update after the answer has left: packets sent, and interest in reading or writing; and the
-approximate size of the data, which in 3.9.3 drifts away from what the tree holds as nodes come and go.
+approximate size of the data, which in 3.9.3 drifts away from what the tree holds as nodes come and go. Fewer than no
+requests wait where Apache has answered one before it has counted it: that is none.
 The order of connections, sessions and watches is that of hash tables, so those lines are sorted.
 """
 
@@ -19,6 +20,7 @@ VERSION: Final = re.compile(r"(version[:=]? ?\t?)[^\t ].*$")
 HEX_ZXID: Final = re.compile(r"(zxid=|Zxid: )(0x[0-9a-f]+|-1)")
 SESSION: Final = re.compile(r"0x([0-9a-f]{6,})\b")
 CLIENT: Final = re.compile(r"/127\.0\.0\.1:\d+(\[\d+\])?")
+OWED: Final = re.compile(r"(?<=^Outstanding: )-\d+$|(?<=^zk_outstanding_requests\t)-\d+$")
 SENT: Final = re.compile(r"\bsent=\d+")
 TIMES: Final = re.compile(r"\b(est|lresp|llat|minlat|avglat|maxlat)=\d+")
 CONFIGURED: Final = re.compile(r"^(clientPort|dataDir|dataDirSize|dataLogDir|dataLogSize)=.+$")
@@ -58,7 +60,7 @@ def masked(word: bytes, masks: Masks, answer: str) -> list[str]:
 
 
 def _common(line: str, masks: Masks) -> str:
-    line = LATENCY.sub("*", VERSION.sub(r"\1*", TOTALS.sub(r"\1: *", line)))
+    line = LATENCY.sub("*", VERSION.sub(r"\1*", TOTALS.sub(r"\1: *", OWED.sub("0", line))))
     line = HEX_ZXID.sub(lambda found: found[1] + masks.zxid(int(found[2], 16)), line)
     line = SESSION.sub(lambda found: masks.session(int(found[1], 16)), line)
     return TIMES.sub(r"\1=*", SENT.sub("sent=*", CLIENT.sub("client", line)))
