@@ -18,10 +18,19 @@ from tests.compat.session import Session
 
 kazoo: Final[Any] = import_module("kazoo.client")  # it comes without types
 errors: Final[Any] = import_module("kazoo.exceptions")
-WAIT_S: Final = 25.0
+WAIT_S: Final = 100.0
+"""For what must come, however busy the machine: it ends a test that hangs, and is no claim."""
 TICK_MS: Final = 500
-SETTINGS: Final = {"initLimit": "20", "syncLimit": "10", "tickTime": str(TICK_MS)}
+SESSION_MS: Final = 30_000
+SETTINGS: Final = {
+    "initLimit": "20",
+    "syncLimit": "10",
+    "tickTime": str(TICK_MS),
+    "maxSessionTimeout": str(2 * SESSION_MS),
+}
 PROPERTIES: Final = {"zookeeper.preAllocSize": "64", "zookeeper.extendedTypesEnabled": "true"}
+AT_ONCE: Final = {"max_tries": -1, "delay": 0.05, "backoff": 1, "max_delay": 0.05}
+"""How kazoo connects again. By itself it waits twice as long each time: it misses as much as it has waited."""
 Rows = dict[str, tuple[Any, ...]]
 
 
@@ -96,22 +105,27 @@ class Members:
         return modes
 
     def leader(self) -> int:
-        """The sid of the one that leads."""
-        (sid,) = [sid for sid, mode in self.modes().items() if mode == "leader"]
-        return sid
+        """The sid of the one that leads, once there is one."""
+        leaders = until(
+            lambda: [sid for sid, mode in self.modes().items() if mode == "leader"], lambda found: len(found) == 1
+        )
+        (sid,) = leaders
+        return int(sid)
 
     def others(self, sid: int) -> list[int]:
         return [other for other in self.servers if other != sid]
 
     def client(self, *sids: int) -> Any:
         """A session at one of these servers."""
-        client = kazoo.KazooClient(",".join(f"127.0.0.1:{self.servers[sid].port}" for sid in sids), timeout=10)
+        hosts = ",".join(f"127.0.0.1:{self.servers[sid].port}" for sid in sids)
+        client = kazoo.KazooClient(hosts, timeout=SESSION_MS / 1000, connection_retry=AT_ONCE)
         self._clients.append(client)
-        client.start(WAIT_S)
+        client.start_async().wait(WAIT_S)
+        assert client.connected, (sids, self.modes(), {sid: self.said(sid)[-3000:] for sid in self._said})
         return client
 
     def session(
-        self, sid: int, former: Session | None = None, timeout_ms: int = 10_000, is_read_only: bool = False
+        self, sid: int, former: Session | None = None, timeout_ms: int = SESSION_MS, is_read_only: bool = False
     ) -> Session:
         """A session over `wire` at this server: a new one, or the one that `former` spoke for."""
         address, session_id = self.servers[sid].address, former.session_id if former is not None else 0
@@ -186,6 +200,17 @@ class Members:
     def wipe(self, sid: int) -> None:
         """A server that is down loses what it had, but for its myid."""
         shutil.rmtree(self.servers[sid].data_dir / "version-2")
+
+    def save_all(self, client: Any, size_bytes: int) -> None:
+        """Write until every server has a snapshot of at least this size, which on a busy machine takes its time.
+
+        It needs a snapCount of 100 or less.
+        """
+        deadline, number = time.monotonic() + WAIT_S, 0
+        while not all(server.newest_snapshot_bytes() >= size_bytes for server in self.servers.values()):
+            assert time.monotonic() < deadline, [server.newest_snapshot_bytes() for server in self.servers.values()]
+            fill(client, "/saved", range(number, number + 100))
+            number += 100
 
     def rows(self, sid: int) -> Rows:
         """Every znode that one server has, with its data and Stat, but for /zookeeper."""

@@ -30,8 +30,10 @@ from typing import IO, Final
 import zoopark as package
 
 LOOPBACK: Final = "127.0.0.1"
-START_SECONDS: Final = 40
+START_SECONDS: Final = 100
 STOP_SECONDS: Final = 20
+ASK_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.02
 SERVER_PORTS: Final = range(10_000, 32_000)
 SOURCE: Final = Path(package.__file__).resolve().parents[1]
@@ -174,12 +176,25 @@ class Server:
         self._process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
+    def newest_snapshot_bytes(self) -> int:
+        """The size of the newest snapshot, 0 if there is none."""
+        found = (self.data_dir / "version-2").glob("snapshot.*")
+        newest = max(found, key=lambda path: int(path.name.split(".")[1], 16), default=None)
+        return 0 if newest is None else newest.stat().st_size
+
     def word(self, command: str) -> str:
-        """The answer to a four-letter word; ServerFailedError if the port does not answer."""
-        try:
-            return four_letter_word(self.address, command.encode()).decode(errors="replace")
-        except OSError as error:
-            raise ServerFailedError(f"{self.flavour.name} did not answer {command}: {error}\n{self._tail()}") from error
+        """The answer to a four-letter word; ServerFailedError if the port does not answer.
+
+        It is asked again: Apache's server never answers who asks while it loads its database, nor hangs up.
+        """
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return four_letter_word(self.address, command.encode()).decode(errors="replace")
+            except OSError as error:
+                if not isinstance(error, TimeoutError) or time.monotonic() > deadline:
+                    why = f"{self.flavour.name} did not answer {command}: {error}\n{self._tail()}"
+                    raise ServerFailedError(why) from error
 
     def _wait_until_serving(self, process: subprocess.Popen[bytes], patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
@@ -296,7 +311,7 @@ def free_port() -> int:
 
 def four_letter_word(address: tuple[str, int], word: bytes) -> bytes:
     """Send raw bytes on a new connection and read until the server closes it. Raises OSError."""
-    with socket.create_connection(address, 5) as link:
+    with socket.create_connection(address, ASK_SECONDS) as link:
         link.sendall(word)
         return b"".join(iter(lambda: link.recv(65536), b""))
 

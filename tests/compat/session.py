@@ -16,6 +16,8 @@ STAT_FIELDS: Final = (
 )
 WIDE_FIELDS: Final = frozenset({"czxid", "mzxid", "ctime", "mtime", "ephemeral_owner", "pzxid"})
 NO_NODE: Final = -101
+PATIENCE_SECONDS: Final = 60
+"""An ensemble on a busy machine may elect a leader before it answers."""
 
 
 class RefusedError(Exception):
@@ -79,7 +81,7 @@ class Session:
         password = wire.session_password(session_id) if session_id else bytes(16)
         request = wire.connect_request(last_zxid, timeout_ms, session_id, password)
         self._link.send(wire.frame(request + wire.boolean(is_read_only)))
-        answer = self._link.receive()
+        answer = self._link.receive(PATIENCE_SECONDS)
         if answer is None:
             self.close()
             raise RefusedError("the server hung up on the connect request")
@@ -99,7 +101,7 @@ class Session:
         self._xid += 1
         asked = self._xid if xid is None else xid
         self._link.send(wire.request(asked, opcode, body))
-        while frame := self._link.receive():
+        while frame := self._link.receive(PATIENCE_SECONDS):
             reader = Reader(frame)
             answered = reader.i32()
             if answered == asked:
@@ -110,7 +112,7 @@ class Session:
     def wait_events(self, count: int) -> list[Event]:
         """All events so far, once there are so many; RefusedError if the server hangs up, SilenceError if none come."""
         while len(self.events) < count:
-            frame = self._link.receive()
+            frame = self._link.receive(PATIENCE_SECONDS)
             if frame is None:
                 raise RefusedError(f"the server hung up after {len(self.events)} of {count} events")
             reader = Reader(frame)
@@ -119,7 +121,7 @@ class Session:
 
     def wait_end(self) -> None:
         """Until the server closes the connection; SilenceError if it does not. Events are kept."""
-        while frame := self._link.receive():
+        while frame := self._link.receive(PATIENCE_SECONDS):
             reader = Reader(frame)
             self._note(reader.i32(), reader)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Final
 
-ANSWER_SECONDS: Final = 30
+ANSWER_SECONDS: Final = 100
 
 
 class Shell:

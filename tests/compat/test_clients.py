@@ -255,7 +255,7 @@ def test_the_java_client_runs_one_command_and_ends(server: Server, java_client: 
     command[-1] += root
 
     def run(*words: str) -> tuple[int, str]:
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=100, check=False)
         return done.returncode, done.stdout + done.stderr
 
     assert run("create", "/inside", "x")[0] == 0
@@ -303,6 +303,6 @@ def test_netcat_asks_with_a_four_letter_word(server: Server) -> None:
     if netcat is None:
         pytest.skip("there is no nc; on Debian: apt-get install netcat-openbsd")
     asked = subprocess.run(
-        [netcat, "127.0.0.1", str(server.port)], input=b"srvr\n", capture_output=True, timeout=20, check=True
+        [netcat, "127.0.0.1", str(server.port)], input=b"srvr\n", capture_output=True, timeout=100, check=True
     )
     assert b"\nMode: standalone\n" in asked.stdout

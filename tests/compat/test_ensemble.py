@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.compat.conftest import Form
-from tests.compat.members import count, until
+from tests.compat.members import WAIT_S, count, until
 
 
 def test_a_write_through_a_follower_is_read_at_another(form: Form) -> None:
@@ -29,7 +29,7 @@ def test_no_acknowledged_write_is_lost_with_the_leader(form: Form) -> None:
         counted = pool.submit(count, client, "/count", range(400))
         count(members.client(members.others(leader)[0]), "/first", range(20))
         members.kill(leader)
-        acknowledged = counted.result(25)
+        acknowledged = counted.result(WAIT_S)
     members.servers[leader].start()
     rows = members.rows(leader)
     assert [number for number in acknowledged if f"/count/{number}" not in rows] == []

@@ -15,6 +15,7 @@ import pytest
 
 from tests.compat import oracle
 from tests.compat.conftest import Referee
+from tests.compat.members import AT_ONCE
 from tests.compat.oracle import Server
 
 pytestmark = [pytest.mark.compat, pytest.mark.xdist_group("clients")]
@@ -23,7 +24,8 @@ kazoo: Final[Any] = import_module("kazoo.client")  # it comes without types
 errors: Final[Any] = import_module("kazoo.exceptions")
 security: Final[Any] = import_module("kazoo.security")
 
-SECONDS: Final = 20
+SECONDS: Final = 100
+SHORT_S: Final = 4.0
 Client = Any
 Clients = Callable[[], Client]
 
@@ -41,7 +43,8 @@ def server(
 
 @contextmanager
 def connected(server: Server, root: str = "", timeout: float = 30) -> Iterator[Client]:
-    client = kazoo.KazooClient(hosts=f"127.0.0.1:{server.port}{root}", timeout=timeout)
+    hosts = f"127.0.0.1:{server.port}{root}"
+    client = kazoo.KazooClient(hosts=hosts, timeout=timeout, connection_retry=AT_ONCE)
     client.start(SECONDS)
     try:
         yield client
@@ -344,7 +347,7 @@ def test_ephemerals_go_with_their_session(server: Server, client: Client, root: 
 def test_a_silent_session_expires_and_takes_its_ephemerals(server: Server, client: Client, root: str) -> None:
     """The server ends it, after the time that was agreed; the client itself learns of it when it comes back."""
     gone = threading.Event()
-    with connected(server, timeout=0.4) as other:
+    with connected(server, timeout=SHORT_S) as other:
         states = States(other)
         session_id = other.client_id[0]
         other.create(f"{root}/eph", ephemeral=True)

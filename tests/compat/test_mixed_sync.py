@@ -43,7 +43,7 @@ def miss_in_every_way(members: Members, sid: int) -> None:
     client = members.client(2)
     for name in ("/large-1", "/large-2"):
         client.create(name, LARGE)
-    fill(client, "/n", range(1000, 1200))
+    members.save_all(client, 2 * len(LARGE))
     assert miss(members, sid, range(2000, 2000 + MORE_THAN_THE_WINDOW)) == "DIFF"
     members.kill(sid)
     members.wipe(sid)

@@ -6,11 +6,13 @@ sessions keep their ephemerals, and readers read what the writers are told.
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any, Final
 
 import pytest
 
+from tests.compat import files
 from tests.compat.conftest import Form, Referee
 from tests.compat.members import WAIT_S, Members, errors, until
 
@@ -80,6 +82,16 @@ def insist(client: Any, request: str, *args: Any) -> Any:
             assert time.monotonic() < deadline, (request, args)
 
 
+def is_exact(members: Members, sid: int) -> bool:
+    """Whether whoever starts with the newest snapshot of a server finds no digest that differs.
+
+    The one that Apache's leader sends while it writes is ahead: by one transaction, and that makes up for it; or by
+    more, and then zoopark saves another one.
+    """
+    newest = files.files_of(members.servers[sid].data_dir, "snapshot")[-1]
+    return files.read_snapshot(newest).ahead() <= 1
+
+
 def test_all_servers_are_replaced_one_at_a_time_and_back(form: Form, flavour: Referee) -> None:
     """Apache's, then zoopark's, then Apache's again: no acknowledged write is lost, no session, no digest differs."""
     members = form("3.9.3", "3.9.3", "3.9.3").start()
@@ -87,6 +99,7 @@ def test_all_servers_are_replaced_one_at_a_time_and_back(form: Form, flavour: Re
     for kind in ("zoopark", "3.9.3"):
         for sid in members.servers:
             load.wait(10)
+            until(partial(is_exact, members, sid), bool)
             members.replace(sid, flavour(kind))
             members.wait(*members.servers)
     load.wait(100)

@@ -22,7 +22,7 @@ def test_a_learner_is_sent_a_log_that_is_small_beside_a_snapshot(
         members.start()
         client = members.client(2, 3)
         client.create("/large", LARGE)
-        fill(client, "/n", range(200))
+        members.save_all(client, len(LARGE))
         members.kill(1)
         fill(members.client(2, 3), "/missed", range(MORE_THAN_THE_WINDOW))
         members.start(1)
