@@ -185,14 +185,15 @@ class Server:
     def word(self, command: str) -> str:
         """The answer to a four-letter word; ServerFailedError if the port does not answer.
 
-        It is asked again: Apache's server never answers who asks while it loads its database, nor hangs up.
+        It is asked again where somebody listens: Apache's server never answers who asks while it loads its database,
+        nor hangs up, and hangs up on everybody who asks while it leaves its role.
         """
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
                 return four_letter_word(self.address, command.encode()).decode(errors="replace")
             except OSError as error:
-                if not isinstance(error, TimeoutError) or time.monotonic() > deadline:
+                if isinstance(error, ConnectionRefusedError) or time.monotonic() > deadline:
                     why = f"{self.flavour.name} did not answer {command}: {error}\n{self._tail()}"
                     raise ServerFailedError(why) from error
 
