@@ -16,7 +16,6 @@ HOT_MODULES: Final = (
     "host/logwriter.py",
     "host/ring.py",
     "host/server.py",
-    "host/storage.py",
     "jute/buffer.py",
     "jute/framing.py",
     "jute/proto.py",
