@@ -11,7 +11,28 @@ from pathlib import Path
 import pytest
 
 from tests.compat import wire
-from tests.faults.process import Fleet, create_body
+from tests.faults.process import Client, Fleet, Process, create_body
+
+
+def create_until_it_stops(client: Client) -> int:
+    """How many creates were acknowledged before the server ended."""
+    acknowledged = 0
+    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    while (reply := client.receive()) is not None:
+        assert reply[1] == 0
+        acknowledged += 1
+        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    return acknowledged
+
+
+def created_after_a_start(server: Process) -> int:
+    """How many of the nodes that were created a server started anew has; it is stopped again."""
+    server.start()
+    client = server.client()
+    found = len([name for name in client.children("/") if name.startswith("n-")])
+    client.close_session()
+    assert server.stop() == 0
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -27,11 +48,7 @@ def test_a_stop_answers_what_came_in(fleet: Fleet, tmp_path: Path, number: int) 
         assert reply[1] == 0
         answered += 1
     assert server.wait() == 0
-    server.start()
-    after = server.client()
-    assert len([name for name in after.children("/") if name.startswith("n-")]) == answered
-    after.close_session()
-    assert server.stop() == 0
+    assert created_after_a_start(server) == answered
 
 
 def test_a_stop_ends_a_snapshot_and_a_client_that_does_not_read(fleet: Fleet, tmp_path: Path) -> None:
@@ -56,22 +73,13 @@ def test_a_failing_log_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> N
     client = server.client()
     client.create("/a")
     server.limit_files_to(200_000)
-    acknowledged = 0
-    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
-    while (reply := client.receive()) is not None:
-        assert reply[1] == 0
-        acknowledged += 1
-        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    acknowledged = create_until_it_stops(client)
     assert server.wait() == 1
     errors = [line for line in server.err().splitlines() if " ERROR " in line]
     assert len(errors) == 1 and errors[0].endswith(f"cannot write the transaction log in {server.data}: File too large")
     assert "Traceback" not in server.err()
-    server.start()
-    after = server.client()
-    found = len([name for name in after.children("/") if name.startswith("n-")])
-    assert acknowledged > 10 and found in (acknowledged, acknowledged + 1)
-    after.close_session()
-    assert server.stop() == 0
+    assert acknowledged > 10
+    assert created_after_a_start(server) in (acknowledged, acknowledged + 1)
 
 
 def test_a_failing_snapshot_disk_stops_the_process(fleet: Fleet, tmp_path: Path) -> None:
@@ -80,23 +88,14 @@ def test_a_failing_snapshot_disk_stops_the_process(fleet: Fleet, tmp_path: Path)
     server = fleet.server(settings).start()
     server.limit_files_to(1_500_000)
     client = server.client()
-    acknowledged = 0
-    client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
-    while (reply := client.receive()) is not None:
-        assert reply[1] == 0
-        acknowledged += 1
-        client.send(wire.CREATE, create_body("/n-", b"x" * 5000, 2))
+    acknowledged = create_until_it_stops(client)
     assert server.wait() == 10
     errors = [line for line in server.err().splitlines() if " ERROR " in line]
     assert len(errors) == 1 and errors[0].endswith(f"cannot write a snapshot to {server.data}: File too large")
     assert "Traceback" not in server.err()
     assert not list(server.data.glob("unfinished.*"))
-    server.start()
-    after = server.client()
-    found = len([name for name in after.children("/") if name.startswith("n-")])
-    assert acknowledged > 200 and found in (acknowledged, acknowledged + 1)
-    after.close_session()
-    assert server.stop() == 0
+    assert acknowledged > 200
+    assert created_after_a_start(server) in (acknowledged, acknowledged + 1)
 
 
 def test_more_connections_than_files(fleet: Fleet, tmp_path: Path) -> None:
