@@ -31,7 +31,7 @@ DISK_BYTES: Final = 48 << 20
 BALLAST: Final = "ballast"
 BALLAST_BYTES: Final = 1 << 20
 STOP_S: Final = 20.0
-SCRIBE_S: Final = 1.0
+SCRIBE_S: Final = 5.0
 MAX_RSS_KB: Final = 120 << 10
 KEYS: Final = {
     "tickTime": "500",
