@@ -32,6 +32,7 @@ import zoopark as package
 LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 100
 STOP_SECONDS: Final = 20
+PROBE_SECONDS: Final = 2
 ASK_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.02
@@ -212,7 +213,7 @@ class Server:
 
     def _is_serving(self) -> bool:
         try:
-            return b"Mode: " in four_letter_word(self.address, b"srvr")
+            return b"Mode: " in four_letter_word(self.address, b"srvr", PROBE_SECONDS)
         except OSError:
             return False
 
@@ -310,9 +311,9 @@ def free_port() -> int:
             return port
 
 
-def four_letter_word(address: tuple[str, int], word: bytes) -> bytes:
+def four_letter_word(address: tuple[str, int], word: bytes, patience_s: float = ASK_SECONDS) -> bytes:
     """Send raw bytes on a new connection and read until the server closes it. Raises OSError."""
-    with socket.create_connection(address, ASK_SECONDS) as link:
+    with socket.create_connection(address, patience_s) as link:
         link.sendall(word)
         return b"".join(iter(lambda: link.recv(65536), b""))
 
