@@ -1,4 +1,4 @@
-"""Builds the package; compiles the modules on a request's way with mypyc where a C compiler is there.
+"""Builds the package; compiles the modules that run most with mypyc where a C compiler is there.
 
 ZOOPARK_COMPILE=0 leaves out the compiling. Without it, or where it fails, the same modules are interpreted: slower,
 and the same in everything else.

@@ -13,6 +13,7 @@ from tests.tree.test_snapshot import furnished
 from zoopark.host.links import MAX_UNSENT_BYTES, Inputs, QuorumLinks
 from zoopark.host.strangers import MAX_STRANGERS, Complaints
 from zoopark.jute.quorum import (
+    ACK,
     FOLLOWERINFO,
     NEWLEADER,
     PING,
@@ -234,6 +235,7 @@ STRANGERS = [
     (struct.pack(">iqi", FOLLOWERINFO, 0, 0x7FFFFFFF) + bytes(4), "unreasonable length 2147483647 of a field"),
     (struct.pack(">iqii", FOLLOWERINFO, 0, -1, 1 << 30), f"{1 << 30} identities in a packet"),
     (encode_packet(QuorumPacket(PROPOSAL, 1, b"")), "a packet of type 2 for an introduction"),
+    (encode_packet(QuorumPacket(ACK, 1)), "a packet of type 3 for an introduction"),
     (encode_packet(_info(9)), "says it is server 9, which is not configured"),
     (encode_packet(_info(1)), "has the id of this server, 1: two servers with one myid?"),
     (encode_packet(_info(2)), "says it is server 2, which is connected: two servers with one myid?"),

@@ -71,6 +71,7 @@ _TYPE_ZXID: Final = Struct(">iq")
 _NO_DATA: Final = Struct(">iqii")
 _TYPE_ZXID_SIZE: Final = Struct(">iqi")
 _SMALLEST_BYTES: Final = 20
+_NO_ACK: Final = -1
 
 
 @final
@@ -162,7 +163,7 @@ class PacketReader:
         whole, at, limit = pieces.take(), 0, self._max_data_bytes
         size = len(whole)
         packets: list[QuorumPacket] = []
-        kind = acked_zxid = 0
+        kind, acked_zxid = 0, _NO_ACK
         while kind != SNAP and size - at >= _SMALLEST_BYTES:
             kind, zxid, length = _TYPE_ZXID_SIZE.unpack_from(whole, at)
             end = at + 16 + (length if length > 0 else 0)
@@ -171,7 +172,7 @@ class PacketReader:
                 packets[-1].zxid = acked_zxid = zxid
                 at = end + 4
                 continue
-            acked_zxid = zxid if is_ack else 0
+            acked_zxid = zxid if is_ack else _NO_ACK
             if -1 <= length <= limit and whole.startswith(NULL, end):  # nearly all packets: no identities
                 packets.append(QuorumPacket(kind, zxid, whole[at + 16 : end] if length >= 0 else None, None))
                 at = end + 4

@@ -21,7 +21,7 @@ Source: ZooKeeper's FastLeaderElection, with which it shares elections vote by v
 notice on the wire: the finalize wait ends early when every voter agrees that may be there; what comes meanwhile is
 counted instead of dropped; a voter that weighs nothing proposes nobody instead of itself, whom nobody would elect. And
 in two on it. For peace: an observer never answers, because the voter would answer that, and so on. For speed: a voter
-that answered as a follower and looks itself soon after is told once what it has not counted, when nothing else tells
+that answered as decided and looks itself soon after is told once what it has not counted, when nothing else tells
 it; ZooKeeper leaves that to the repeat after 200 ms.
 """
 

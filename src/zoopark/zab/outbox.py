@@ -3,7 +3,7 @@
     to_followers, to_observers   one list of packets for all of them       } at most one of these two
     send                         a list of packets for each link           } is filled at any time
     deliver, append              one list each
-    pass_up                      what comes from one link without anything between
+    pass_up                      what comes from one link, until another link's or an `emit`
 
 `flush` turns the lists into effects: first what others wait for (Send), then what clients wait for (Deliver), and last
 what takes longest (Append). Nothing that is sent promises what the Append behind it has yet to make durable: promises
