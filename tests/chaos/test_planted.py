@@ -97,7 +97,7 @@ async def come_to_rest(stage: Stage) -> None:
 def test_a_majority_that_comes_back_with_older_disks_is_found(tmp_path: Path) -> None:
     """Everybody may be well and agree, and writes that were acknowledged are gone: then only the history knows.
 
-    Or disks that nobody came back with hold other transactions under the zxids that were given again.
+    Or the two that kept their disks hold other transactions under zxids that are given again: I-10.
     """
     stage = Stage(tmp_path)
     with asyncio.Runner() as runner:

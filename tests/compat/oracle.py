@@ -187,7 +187,7 @@ class Server:
         """The answer to a four-letter word; ServerFailedError if the port does not answer.
 
         It is asked again where somebody listens: Apache's server never answers who asks while it loads its database,
-        nor hangs up, and hangs up on everybody who asks while it leaves its role.
+        nor hangs up, and servers of both kinds hang up on everybody while they leave their role.
         """
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:

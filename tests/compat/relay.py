@@ -64,8 +64,8 @@ def walk(server: Server) -> Tree:
 def mismatches(server: Server) -> list[str]:
     """What the server says about digests that are not those in its files: its count, and lines of its log.
 
-    Not what an Apache server says of the digest of a snapshot that is ahead of it, whichever Apache server wrote that:
-    once for the snapshot, once for the transaction. No other digest may differ.
+    Not what an Apache server says of the digest of a snapshot that is ahead of it, which Apache's write: once for the
+    snapshot, once for the transaction. No other digest may differ.
     """
     count = re.search(r"zk_digest_mismatches_count\s+(\d+)", server.word("mntr"))
     assert count is not None

@@ -114,14 +114,25 @@ def is_refused(session: Session, path: str) -> bool:
         return True
 
 
+def refusal(mixed: Members, sid: int, former: Session) -> str:
+    """How this server refuses a session.
+
+    An Apache server hangs up without a word, and logs a CancelledKeyException, when the leader answers sooner than its
+    own thread has put the connection aside; whoever asks again is told.
+    """
+    with pytest.raises(RefusedError) as refused:
+        mixed.session(sid, former)
+    assert "expired" in str(refused.value) or mixed.servers[sid].flavour.name.startswith("apache"), refused.value
+    return str(refused.value)
+
+
 def test_nobody_goes_on_with_a_session_that_is_not_its_own(mixed: Members) -> None:
     """One that nobody opened, one that was closed, one whose password is wrong: refused by each, and stays as it is."""
     for sid in mixed.servers:
         closed, kept = mixed.session(sid), mixed.session(sid)
         closed.end()
         for other in mixed.servers:
-            with pytest.raises(RefusedError, match="expired"):
-                mixed.session(other, closed)
+            until(partial(refusal, mixed, other, closed), lambda why: "has expired" in why)
             link = Link(mixed.servers[other].address)
             link.send(wire.frame(wire.connect_request(0, 10_000, kept.session_id, b"p" * 16) + b"\x00"))
             answer = Reader(link.receive() or b"")

@@ -22,9 +22,9 @@ from tests.faults.process import WAIT_S, Client, Fleet, Process, create_body, mu
 SEED = int(os.environ.get("ZOOPARK_SEED", "1"))
 PRESSURE_S = 1.5
 SLOWEST_S = 20.0
-"""Ten times what is seen on a machine that does nothing else."""
-MOST_WORK_S = 1.5
-"""As long as the pressure: whoever does all that others ask before it answers works for longer."""
+"""Ten times what was ever seen: time on a busy machine is not the server's alone, so its work is judged too."""
+MOST_WORK_S = 1.0
+"""Less than the pressure lasts; 0.5 was seen on a machine with a tenth of its speed, 0.17 otherwise."""
 MIB = 1 << 20
 BIG = b"x" * 1_000_000
 ADD_WATCH = 106
@@ -314,10 +314,12 @@ def test_silent_connections_are_closed_in_time(fleet: Fleet) -> None:
     server = fleet.server({"nio.sessionlessCnxnTimeout": "500"}).start()
     by = Abuser(server)
     for start in (b"", b"\x00", wire.i32(44) + b"\x00" * 20):
+        began_s = time.monotonic()
         sock = by.connect()
         sock.sendall(start)
         sock.settimeout(WAIT_S)
         assert sock.recv(1) == b""
+        assert time.monotonic() - began_s < 10, "as late as without the key"
     by.close()
 
 

@@ -254,8 +254,7 @@ def test_a_server_that_stays_away_is_told_of_and_so_is_its_return(caplog: pytest
     caplog.set_level(logging.INFO, "zoopark")
 
     async def scene(booths: dict[int, Booth]) -> None:
-        told, loop = Told(), asyncio.get_running_loop()
-        logging.getLogger("zoopark").addHandler(told)
+        loop = asyncio.get_running_loop()
         began_s = loop.time()
         booths[3].votes.notify(1, _vote(5))
         port = booths[1].address[1]
@@ -265,9 +264,14 @@ def test_a_server_that_stays_away_is_told_of_and_so_is_its_return(caplog: pytest
         await booths[1].open()
         assert await told.next() == "server 1 answers now"
         assert await booths[1].hear() == (3, 5)
-        logging.getLogger("zoopark").removeHandler(told)
 
-    _play(scene)
+    logger = logging.getLogger("zoopark")
+    told = Told()
+    logger.addHandler(told)
+    try:
+        _play(scene)
+    finally:
+        logger.removeHandler(told)
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
