@@ -13,7 +13,7 @@ from typing import Final
 
 from chaos.run import QUIET_S, Round
 from chaos.seal import is_sealed, seal, settle_in
-from chaos.verdict import judge
+from chaos.verdict import Unwitnessed, judge
 from zoopark.sim.scenario import BROKEN
 
 ROUND_S: Final = 150.0
@@ -24,6 +24,8 @@ MIN_FAULTS_S: Final = 5.0
 TELLING_MINUTES: Final = 4.0
 """A run as long as this has had every kind of fault."""
 WRITES_A_MINUTE: Final = 300
+MAX_UNWITNESSED: Final = 3
+"""Rounds that could not be judged, and were made up for."""
 
 
 def main(arguments: list[str]) -> int:
@@ -47,12 +49,19 @@ def _rounds(options: argparse.Namespace) -> int:
     until_s = time.monotonic() + options.minutes * 60
     seed = options.seed or int(time.time())
     totals: dict[str, int] = {}
-    n_rounds = 0
+    n_rounds = n_unwitnessed = 0
     while True:
-        left_s = until_s - time.monotonic()
-        seconds = max(MIN_FAULTS_S, min(left_s, ROUND_S) - AROUND_S)
-        if not _round(seed + n_rounds, seconds, totals, options.verbose):
-            return 1
+        began_s = time.monotonic()
+        seconds = max(MIN_FAULTS_S, min(until_s - began_s, ROUND_S) - AROUND_S)
+        try:
+            if not _round(seed + n_rounds, seconds, totals, options.verbose):
+                return 1
+        except Unwitnessed as error:
+            _say(f"seed {seed + n_rounds}: not judged: {error}")
+            n_unwitnessed += 1
+            if n_unwitnessed > MAX_UNWITNESSED:
+                return 1
+            until_s += time.monotonic() - began_s
         n_rounds += 1
         if until_s - time.monotonic() < AROUND_S + MIN_FAULTS_S:
             break
@@ -83,6 +92,9 @@ def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) 
     began_s = time.monotonic()
     try:
         asyncio.run(one.go())
+    except Unwitnessed:
+        _discard(one, home)
+        raise
     except Exception as error:
         for line in lines[-20:]:
             _say(line)
@@ -100,10 +112,15 @@ def _round(seed: int, seconds: float, totals: dict[str, int], is_verbose: bool) 
     _say(f"seed {seed}: {spent_s:.0f} s, longest stall {one.stall.longest_s:.1f} s, {memory}")
     for name, count in one.counts.items():
         totals[name] = totals.get(name, 0) + count
+    _discard(one, home)
+    return True
+
+
+def _discard(one: Round, home: Path) -> None:
+    """Make room for the next round."""
     _clear(one, home)
     if one.ensemble.wires is not None:
         one.ensemble.wires.remove()
-    return True
 
 
 def _keep(one: Round, home: Path) -> Path:
@@ -133,7 +150,7 @@ def _judge(home: Path) -> int:
     """Judge a kept run again."""
     try:
         verdict = judge(home)
-    except BROKEN as error:
+    except (*BROKEN, Unwitnessed) as error:
         _say(f"{type(error).__name__}: {error}")
         return 1
     for name, count in verdict.counts.items():

@@ -41,6 +41,10 @@ class Shelf:
         holes = [at for at, (one, two) in enumerate(pairwise(logged), 1) if is_hole(one[0], two[0], kept)]
         return logged[holes[-1] :] if holes else logged
 
+    def is_whole(self) -> bool:
+        """Whether its log begins with the ensemble's: a member that was sent a snapshot has nothing from before."""
+        return any(file.zxid == 0 for file in snapshots(self.disk, snapshot_directory(self.config)))
+
     def promised(self) -> int:
         """The last zxid that it may have acknowledged, or the first of the epoch that it has accepted."""
         directory = snapshot_directory(self.config)

@@ -24,6 +24,10 @@ from zoopark.sim.checkers.truth import Truth
 HISTORY: Final = "history.txt"
 
 
+class Unwitnessed(Exception):
+    """Nobody's log holds all that was committed, so that nothing can be said of what clients were told."""
+
+
 @final
 class Verdict:
     """What was found, of a run that violates nothing.
@@ -44,9 +48,12 @@ def judge(home: Path) -> Verdict:
     Args:
         home: `history.txt`, and for every member a directory with `data`.
 
-    Raises Violation.
+    Raises Violation; Unwitnessed if every member was sent a snapshot, the observer too: by a leader that had been sent
+    one itself, after an epoch that the observer had not found in time.
     """
     shelves = {int(place.name): Shelf(place / "data") for place in sorted(home.glob("[0-9]"))}
+    if not any(shelf.is_whole() for shelf in shelves.values()):
+        raise Unwitnessed("every member was sent a snapshot, and nobody's log holds all that was committed")
     committed = one_history(shelf.history() for shelf in shelves.values())
     replay, histories = Replay(committed), dict[bytes, list[Operation]]()
     counts = {"transactions committed": len(committed), "told": 0, "operations": 0}

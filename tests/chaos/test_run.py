@@ -12,7 +12,7 @@ from chaos.ensemble import N_VOTERS, WITNESS
 from chaos.history import read_history
 from chaos.rows import Rows
 from chaos.run import GROWTH_KB, WARM_S, Round
-from chaos.verdict import HISTORY, check_against, check_disks, check_rows, check_sessions, judge
+from chaos.verdict import HISTORY, Unwitnessed, check_against, check_disks, check_rows, check_sessions, judge
 from zoopark.server.rewriting import truncate_files
 from zoopark.sim.checkers import Violation
 from zoopark.sim.checkers.recording import ANSWER
@@ -77,6 +77,14 @@ def test_writes_that_left_every_disk_are_found(home: Path) -> None:
         truncate_files(shelf.config, shelf.disk, zxid - 1)
         shelf.close()
     with pytest.raises(Violation, match=r"^(committed|session):"):
+        judge(home)
+
+
+def test_a_run_that_nobody_saw_from_the_beginning_is_not_judged(home: Path) -> None:
+    """A member that was sent a snapshot has neither the first one nor the transactions before."""
+    for place in home.glob("[0-9]"):
+        (place / "data" / "version-2" / "snapshot.0").unlink(missing_ok=True)
+    with pytest.raises(Unwitnessed):
         judge(home)
 
 
