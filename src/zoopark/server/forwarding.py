@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from zoopark.errors import Malformed
 from zoopark.jute import proto
-from zoopark.jute.buffer import I32, MAX_FIELD_BYTES, Reader
+from zoopark.jute.buffer import I32, Reader
 from zoopark.jute.quorum import PING, REQUEST, REVALIDATE, QuorumPacket
 from zoopark.jute.txn import read_acl_bytes
 from zoopark.server.prepare import Requester
@@ -93,7 +93,7 @@ def _is_path_data_version(body: bytes) -> bool:
         if size < at + 4:
             return False
         length = int(I32.unpack_from(body, at)[0])
-        if not -1 <= length <= MAX_FIELD_BYTES:
+        if length < -1:
             return False
         at += 4 + max(length, 0)
     return size >= at + 4
