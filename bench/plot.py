@@ -75,7 +75,7 @@ def _draw_latency(axes: "Axes", results: Results) -> None:
     axes.set_yticks(range(len(names)), names)
     if names:
         axes.legend(loc="lower left", fontsize=9)
-    _finish(axes, "p99 latency, milliseconds, log scale (less is better)", "")
+    _finish(axes, "p99, ms, log scale (less is better)", "")
 
 
 def _draw_figures(axes: "Axes", figures: list[_Figure]) -> None:
