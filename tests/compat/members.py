@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import shutil
+import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +31,8 @@ SETTINGS: Final = {
 PROPERTIES: Final = {"zookeeper.preAllocSize": "64", "zookeeper.extendedTypesEnabled": "true"}
 AT_ONCE: Final = {"max_tries": -1, "delay": 0.05, "backoff": 1, "max_delay": 0.05}
 """How kazoo connects again. By itself it waits twice as long each time: it misses as much as it has waited."""
+UNCOVERED: Final = re.compile("WARN FileTxnSnapLog Highest txn zxid .* is not covering the snapshot digest")
+"""What Apache's learners say after a kill: they apply, and save, what the others have logged and they have not yet."""
 Rows = dict[str, tuple[Any, ...]]
 
 
@@ -158,7 +160,8 @@ class Members:
             assert "Traceback" not in server.log, server.log
             assert "digest after" not in server.log, server.log
             if sid in self.modes():
-                assert mismatches(server) == [], sid
+                found = [line for line in mismatches(server) if not UNCOVERED.search(line)]
+                assert found == [], (sid, found)
         assert {zxid: noted for zxid, noted in self.digests().items() if len(noted) > 1} == {}
 
     def digests(self) -> dict[int, set[str]]:
@@ -198,8 +201,9 @@ class Members:
         client.stop()
 
     def wipe(self, sid: int) -> None:
-        """A server that is down loses what it had, but for its myid."""
-        shutil.rmtree(self.servers[sid].data_dir / "version-2")
+        """A server that is down loses what it had, but for its myid; it is put away for `mismatches`."""
+        had = self.servers[sid].data_dir / "version-2"
+        had.rename(had.with_name(f"lost-{time.monotonic_ns()}"))
 
     def save_all(self, client: Any, size_bytes: int) -> None:
         """Write until every server has a snapshot of at least this size, which on a busy machine takes its time.
