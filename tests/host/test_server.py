@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.compat import wire
-from tests.faults.process import Client, Fleet, Process, create_body
+from tests.faults.process import WAIT_S, Client, Fleet, Process, create_body
+from zoopark.host.server import MOST_CLOSED
 
 
 def create_until_it_stops(client: Client) -> int:
@@ -114,6 +115,21 @@ def test_more_connections_than_files(fleet: Fleet, tmp_path: Path) -> None:
     later.close_session()
     well_behaved.close_session()
     assert server.stop() == 0
+
+
+def test_a_flood_of_connections_that_are_closed_does_not_fill_the_log(fleet: Fleet) -> None:
+    """Each is told of until there are too many in a minute; the last line says so."""
+    server = fleet.server().start()
+    began_s = time.monotonic()
+    for _ in range(3 * MOST_CLOSED // 2):
+        with socket.create_connection(server.address, WAIT_S) as sock:
+            sock.sendall(wire.i32(-1))
+            assert sock.recv(1) == b""
+    minutes = 1 + int(time.monotonic() - began_s) // 60
+    assert server.stop() == 0
+    told = [line for line in server.err().splitlines() if " 127.0.0.1:" in line]
+    assert MOST_CLOSED <= len(told) <= minutes * MOST_CLOSED
+    assert told[MOST_CLOSED - 1].endswith("(what follows from there within a minute is not told)")
 
 
 def test_old_files_are_purged_while_it_serves(fleet: Fleet, tmp_path: Path) -> None:

@@ -21,6 +21,20 @@ def test_a_source_is_complained_of_once_a_minute(caplog: pytest.LogCaptureFixtur
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
+def test_of_a_source_that_may_be_told_of_more_often_the_last_line_says_that_there_is_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = [100.0]
+    complaints = Complaints(lambda: now[0], 3, logging.INFO)
+    assert [complaints.say("a", f"a-{at}") for at in range(5)] == [True] * 3 + [False] * 2
+    assert complaints.say("b", "b-0")
+    now[0] += QUIET_S
+    assert complaints.say("a", "a-5")
+    more = " (what follows from there within a minute is not told)"
+    assert [record.message for record in caplog.records] == ["a-0", "a-1", f"a-2{more}", "b-0", "a-5"]
+
+
 def test_many_sources_take_bounded_memory() -> None:
     """The oldest is forgotten: it may be complained of again."""
     complaints = Complaints(lambda: 0.0)

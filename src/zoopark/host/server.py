@@ -20,6 +20,7 @@ from zoopark.host.logwriter import Gathering, LogWriter
 from zoopark.host.ring import Ring
 from zoopark.host.snapshotter import Snapshotter
 from zoopark.host.storage import FileDisk, explain
+from zoopark.host.strangers import Complaints
 from zoopark.host.survey import Surveyor
 from zoopark.log.snapfiles import purge
 from zoopark.log.txnlog import MAX_BATCH_ENTRIES
@@ -43,6 +44,8 @@ STOP_S: Final = 5.0
 """How long a stop waits for the disk, and for clients to take their replies."""
 LINGER_S: Final = 5.0
 """How long a client that is closed may take for what is left to say."""
+MOST_CLOSED: Final = 100
+"""Closed connections that are told of in a minute, for each address: a client that is refused comes again at once."""
 _LOOK_S: Final = 0.005
 _NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -71,6 +74,8 @@ class Server:
         self._wall_offset_ms = 0
         self._checked_s = -CLOCK_CHECK_S
         self._now = Now(0, 0)
+        self._closed = Complaints(loop.time, MOST_CLOSED, logging.INFO)
+        self._refused = Complaints(loop.time)
         self.surveyor = Surveyor(config, config.client_port)
         self.agreement: Agreement | None = None
         self.member = self._build_member(found)
@@ -157,7 +162,7 @@ class Server:
         """An exception that nobody expected: an invariant is broken, so the server must not go on."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            _log.warning("a connection cannot be accepted: %s", error.strerror)
+            self._refused.say("accept", f"a connection cannot be accepted: {error.strerror}")
             return
         _log.critical("%s", context.get("message"), exc_info=error)
         self.fail(EXIT_UNEXPECTED, "stopping, because an invariant does not hold; nothing that was answered is lost")
@@ -232,7 +237,8 @@ class Server:
         link = self.links.get(effect.connection.connection_id)
         if link is None:
             return
-        _log.info("%s:%d: %s", effect.connection.address, effect.connection.port, effect.why)
+        connection = effect.connection
+        self._closed.say(connection.address, f"{connection.address}:{connection.port}: {effect.why}")
         link.close()
         transport = link.transport
         if transport is not None and transport.get_write_buffer_size():

@@ -19,26 +19,36 @@ _log = logging.getLogger("zoopark")
 
 @final
 class Complaints:
-    """Lines for the log, one a minute for each source.
+    """Lines for the log, so many a minute for each source.
 
     Args:
         clock: seconds that never go back.
+        most: how many lines. The last of several says that there may be more.
+        level: theirs.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], most: int = 1, level: int = logging.WARNING) -> None:
         self._clock = clock
-        self._said_s: dict[str, float] = {}
+        self._most = most
+        self._level = level
+        self._began_s: dict[str, float] = {}
+        self._n_said: dict[str, int] = {}
 
     def say(self, source: str, text: str) -> bool:
-        """Log `text`, unless this source was complained of within the last minute; whether it was logged."""
+        """Log `text`, unless enough was said of this source within the last minute; whether it was logged."""
         now_s = self._clock()
-        said_s = self._said_s
-        while said_s and (len(said_s) >= MAX_SOURCES or next(iter(said_s.values())) <= now_s - QUIET_S):
-            del said_s[next(iter(said_s))]
-        if source in said_s:
+        began_s, n_said = self._began_s, self._n_said
+        while began_s and (len(began_s) >= MAX_SOURCES or next(iter(began_s.values())) <= now_s - QUIET_S):
+            oldest = next(iter(began_s))
+            del began_s[oldest], n_said[oldest]
+        count = n_said.get(source, 0) + 1
+        if count > self._most:
             return False
-        said_s[source] = now_s
-        _log.warning("%s", text)
+        if count == 1:
+            began_s[source] = now_s
+        n_said[source] = count
+        is_last = 1 < count == self._most
+        _log.log(self._level, "%s%s", text, " (what follows from there within a minute is not told)" if is_last else "")
         return True
 
 
