@@ -1,8 +1,11 @@
 """Addresses: taken early, opened late, refused in one line."""
 
+import asyncio
 import socket
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from zoopark.host.ports import PortError, bind, in_use
 
@@ -16,6 +19,31 @@ def test_a_bound_port_refuses_until_it_listens() -> None:
             socket.create_connection(address, 10)
         sock.listen()
         socket.create_connection(address, 10).close()
+
+
+async def _delays_of_accepted() -> int:
+    """What the loop has set of TCP_NODELAY on a connection it accepted."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[int] = loop.create_future()
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            sock = transport.get_extra_info("socket")
+            came.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    (sock,) = bind("127.0.0.1", 0)
+    listener = await loop.create_server(Accepted, sock=sock)
+    with socket.create_connection(sock.getsockname(), 10):
+        is_set = await came
+    listener.close()
+    return is_set
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_what_is_said_to_who_comes_is_sent_at_once(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """With Nagle's algorithm a second small answer waits for the first one's acknowledgement: 40 ms."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(_delays_of_accepted())
 
 
 def test_every_interface_has_one_port() -> None:
