@@ -5,6 +5,7 @@ and the same in everything else.
 """
 
 import os
+import sys
 from typing import Final
 
 from setuptools import Extension, setup
@@ -66,6 +67,8 @@ HOT_MODULES: Final = (
 )
 # What the modules import from other packages is not there while this one is built.
 _OPTIONS: Final = ("--ignore-missing-imports", "--explicit-package-bases", "--namespace-packages", "--config-file=")
+# Functions of ours call one another directly, and those of Python by one jump less.
+_FLAGS: Final = ["-fvisibility=hidden", "-fno-plt"] if sys.platform == "linux" else []
 
 
 def compiled() -> list[Extension]:
@@ -79,11 +82,12 @@ def compiled() -> list[Extension]:
     os.environ["MYPYPATH"] = "src"
     paths = [f"src/zoopark/{module}" for module in HOT_MODULES]
     try:
-        extensions = [built for built in mypycify([*_OPTIONS, *paths], opt_level="3") if isinstance(built, Extension)]
+        extensions = [built for built in mypycify([*_OPTIONS, *paths], opt_level="2") if isinstance(built, Extension)]
     except SystemExit:  # what mypyc does about an error, once it has said which
         return []
     for extension in extensions:
         extension.optional = True
+        extension.extra_compile_args += _FLAGS
     return extensions
 
 
