@@ -6,13 +6,14 @@ Every stop that is not clean is one line on stderr and an exit code, never a tra
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.compat import wire
 from tests.faults.process import WAIT_S, Client, Fleet, Process, create_body
-from zoopark.host.server import MOST_CLOSED
+from zoopark.host.server import MOST_TURNED_AWAY
 
 
 def create_until_it_stops(client: Client) -> int:
@@ -117,19 +118,28 @@ def test_more_connections_than_files(fleet: Fleet, tmp_path: Path) -> None:
     assert server.stop() == 0
 
 
-def test_a_flood_of_connections_that_are_closed_does_not_fill_the_log(fleet: Fleet) -> None:
-    """Each is told of until there are too many in a minute; the last line says so."""
-    server = fleet.server().start()
-    began_s = time.monotonic()
-    for _ in range(3 * MOST_CLOSED // 2):
-        with socket.create_connection(server.address, WAIT_S) as sock:
-            sock.sendall(wire.i32(-1))
-            assert sock.recv(1) == b""
-    minutes = 1 + int(time.monotonic() - began_s) // 60
+def knock(server: Process) -> None:
+    """Connect and say nonsense, which ends the connection, if it was not refused to begin with."""
+    with socket.create_connection(server.address, WAIT_S) as sock, suppress(ConnectionError):
+        sock.sendall(wire.i32(-1))
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize("limit", ["", "maxClientCnxns", "maxCnxns"])
+def test_a_flood_of_connections_does_not_fill_the_log(fleet: Fleet, limit: str) -> None:
+    """Each that is closed or refused is told of until there are too many in a minute; the last line says so."""
+    server = fleet.server({limit: "1"} if limit else {}).start()
+    n_before = len(server.err().splitlines())
+    with socket.create_connection(server.address, WAIT_S):
+        began_s = time.monotonic()
+        for _ in range(3 * MOST_TURNED_AWAY // 2):
+            knock(server)
+        minutes = 1 + int(time.monotonic() - began_s) // 60
     assert server.stop() == 0
-    told = [line for line in server.err().splitlines() if " 127.0.0.1:" in line]
-    assert MOST_CLOSED <= len(told) <= minutes * MOST_CLOSED
-    assert told[MOST_CLOSED - 1].endswith("(what follows from there within a minute is not told)")
+    told = [line for line in server.err().splitlines()[n_before:] if "127.0.0.1" in line]
+    assert MOST_TURNED_AWAY <= len(told) <= minutes * MOST_TURNED_AWAY
+    assert told[MOST_TURNED_AWAY - 1].endswith("(what follows from there within a minute is not told)")
+    assert limit in told[1]
 
 
 def test_old_files_are_purged_while_it_serves(fleet: Fleet, tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ STOP_S: Final = 5.0
 """How long a stop waits for the disk, and for clients to take their replies."""
 LINGER_S: Final = 5.0
 """How long a client that is closed may take for what is left to say."""
-MOST_CLOSED: Final = 100
-"""Closed connections that are told of in a minute, for each address: a client that is refused comes again at once."""
+MOST_TURNED_AWAY: Final = 100
+"""Connections refused or closed that are told of in a minute, for each address: such a client comes again at once."""
 _LOOK_S: Final = 0.005
 _NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -74,8 +74,8 @@ class Server:
         self._wall_offset_ms = 0
         self._checked_s = -CLOCK_CHECK_S
         self._now = Now(0, 0)
-        self._closed = Complaints(loop.time, MOST_CLOSED, logging.INFO)
-        self._refused = Complaints(loop.time)
+        self._turned_away = Complaints(loop.time, MOST_TURNED_AWAY, logging.INFO)
+        self._without_room = Complaints(loop.time)
         self.surveyor = Surveyor(config, config.client_port)
         self.agreement: Agreement | None = None
         self.member = self._build_member(found)
@@ -162,7 +162,7 @@ class Server:
         """An exception that nobody expected: an invariant is broken, so the server must not go on."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            self._refused.say("accept", f"a connection cannot be accepted: {error.strerror}")
+            self._without_room.say("accept", f"a connection cannot be accepted: {error.strerror}")
             return
         _log.critical("%s", context.get("message"), exc_info=error)
         self.fail(EXIT_UNEXPECTED, "stopping, because an invariant does not hold; nothing that was answered is lost")
@@ -231,14 +231,17 @@ class Server:
         elif isinstance(effect, Purge):
             self._purge(effect.keep)
         elif isinstance(effect, Note):
-            _log.info(effect.text)
+            if effect.who:
+                self._turned_away.say(effect.who, effect.text)
+            else:
+                _log.info(effect.text)
 
     def _close_link(self, effect: CloseLink) -> None:
         link = self.links.get(effect.connection.connection_id)
         if link is None:
             return
         connection = effect.connection
-        self._closed.say(connection.address, f"{connection.address}:{connection.port}: {effect.why}")
+        self._turned_away.say(connection.address, f"{connection.address}:{connection.port}: {effect.why}")
         link.close()
         transport = link.transport
         if transport is not None and transport.get_write_buffer_size():

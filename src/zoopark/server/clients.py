@@ -57,11 +57,11 @@ class Clients:
         config = self.config
         n_same = self._n_by_address.get(address, 0)
         if 0 < config.max_client_cnxns <= n_same:
-            self.note(f"too many connections from {address}: {n_same} (maxClientCnxns)")
+            self.note(f"too many connections from {address}: {n_same} (maxClientCnxns)", address)
             self.metrics.connections_rejected += 1
             return None
         if 0 < config.max_cnxns <= len(self.connections):
-            self.note(f"too many connections: {len(self.connections)} (maxCnxns)")
+            self.note(f"too many connections, {address} is refused: {len(self.connections)} (maxCnxns)", address)
             self.metrics.connections_rejected += 1
             return None
         self._last_connection_id += 1
@@ -126,9 +126,9 @@ class Clients:
         """When to call `close_silent`."""
         return next(iter(self._greeting.values())) if self._greeting else None
 
-    def note(self, text: str) -> None:
-        """One line for the log."""
-        self.effects.append(Note(text))
+    def note(self, text: str, who: str = "") -> None:
+        """One line for the log, perhaps because of what somebody at the address `who` does."""
+        self.effects.append(Note(text, who))
 
     def take(self, effects: list[Effect]) -> None:
         """Add what is to be written, then what is to be closed."""

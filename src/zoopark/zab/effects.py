@@ -209,9 +209,10 @@ class Pinged(Effect):
 
 @final
 class Note(Effect):
-    """One line for the server's log."""
+    """One line for the server's log; what a client brings about, at the address `who`, is told of only so often."""
 
-    __slots__ = ("text",)
+    __slots__ = ("text", "who")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, who: str = "") -> None:
         self.text = text
+        self.who = who
