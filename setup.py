@@ -87,7 +87,7 @@ def compiled() -> list[Extension]:
         return []
     for extension in extensions:
         extension.optional = True
-        extension.extra_compile_args += _FLAGS
+        extension.extra_compile_args = [*extension.extra_compile_args, *_FLAGS]  # the list is one for all of them
     return extensions
 
 

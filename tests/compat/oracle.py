@@ -88,6 +88,9 @@ class Server:
         settings: lines of zoo.cfg on top of BASE_SETTINGS.
         properties: JVM system properties; zoopark gets them as `-D`.
         data_dir: a data directory to open instead of a new one.
+
+    Attributes:
+        was_killed: by `kill`, at any time.
     """
 
     def __init__(
@@ -104,6 +107,8 @@ class Server:
         self.properties = dict(properties or {})
         self.data_dir = data_dir or home / "data"
         self.port = free_port()
+        self.was_killed = False
+        self._began_bytes = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
 
@@ -123,6 +128,12 @@ class Server:
         path = self.home / "server.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    @property
+    def said(self) -> str:
+        """What the process has written since it was started last."""
+        path = self.home / "server.log"
+        return path.read_bytes()[self._began_bytes :].decode(errors="replace") if path.exists() else ""
+
     def start(self, patience_s: float = START_SECONDS) -> "Server":
         """Start the process and return when it serves; ServerFailedError if it ends or this time passes."""
         self._wait_until_serving(self.spawn(), patience_s)
@@ -137,6 +148,7 @@ class Server:
         config.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
         (self.home / "log4j2.properties").write_text(LOG4J2)
         self._log = (self.home / "server.log").open("ab")
+        self._began_bytes = self._log.tell()
         self._process = subprocess.Popen(
             self.flavour.command(config, self.properties),
             cwd=self.home,
@@ -162,6 +174,7 @@ class Server:
     def kill(self) -> None:
         """End the process with SIGKILL, as a crash would."""
         if self._process is not None:
+            self.was_killed = True
             self._process.kill()
             self._process.wait()
             self._forget()

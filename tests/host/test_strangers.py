@@ -31,15 +31,19 @@ def test_of_a_source_that_may_be_told_of_more_often_the_last_line_says_that_ther
     assert complaints.say("b", "b-0")
     now[0] += QUIET_S
     assert complaints.say("a", "a-5")
-    more = " (what follows from there within a minute is not told)"
+    more = " (no more of this is told until a minute after the first of it)"
     assert [record.message for record in caplog.records] == ["a-0", "a-1", f"a-2{more}", "b-0", "a-5"]
 
 
-def test_many_sources_take_bounded_memory() -> None:
-    """The oldest is forgotten: it may be complained of again."""
-    complaints = Complaints(lambda: 0.0)
-    assert all(complaints.say(f"source {at}", "knocks") for at in range(MAX_SOURCES + 1))
-    assert complaints.say("source 0", "knocks") and not complaints.say(f"source {MAX_SOURCES}", "knocks")
+def test_many_sources_take_bounded_memory_and_few_lines() -> None:
+    """Those beyond are one source, and those that were there stay what they were."""
+    now = [100.0]
+    complaints = Complaints(lambda: now[0], 2)
+    told = [complaints.say(f"source {at}", "knocks") for at in range(MAX_SOURCES + 3)]
+    assert told == [True] * (MAX_SOURCES + 2) + [False]
+    assert [complaints.say("source 0", "knocks") for _ in range(2)] == [True, False]
+    now[0] += QUIET_S
+    assert complaints.say(f"source {MAX_SOURCES + 2}", "knocks")
 
 
 async def _knock(strangers: Strangers, count: int) -> list[socket.socket]:

@@ -32,7 +32,10 @@ class ClientLink:
         self.is_choked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername") or ("", 0)
+        peer = transport.get_extra_info("peername")
+        if not peer:  # it is gone already
+            cast(asyncio.Transport, transport).abort()
+            return
         connection = self.server.member.on_connect(peer[0], peer[1], self.server.now())
         if connection is None:
             cast(asyncio.Transport, transport).abort()

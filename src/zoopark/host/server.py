@@ -241,7 +241,8 @@ class Server:
         if link is None:
             return
         connection = effect.connection
-        self._turned_away.say(connection.address, f"{connection.address}:{connection.port}: {effect.why}")
+        source = f"{connection.address} leaves" if connection.is_leaving else connection.address
+        self._turned_away.say(source, f"{connection.address}:{connection.port}: {effect.why}")
         link.close()
         transport = link.transport
         if transport is not None and transport.get_write_buffer_size():

@@ -12,7 +12,10 @@ from typing import Final, final
 
 MAX_STRANGERS: Final = 64
 MAX_SOURCES: Final = 1024
+"""Who is complained of by himself within a minute; those beyond are one source."""
 QUIET_S: Final = 60.0
+_OTHERS: Final = "all others"
+_NO_MORE: Final = " (no more of this is told until a minute after the first of it)"
 
 _log = logging.getLogger("zoopark")
 
@@ -35,12 +38,14 @@ class Complaints:
         self._n_said: dict[str, int] = {}
 
     def say(self, source: str, text: str) -> bool:
-        """Log `text`, unless enough was said of this source within the last minute; whether it was logged."""
+        """Log `text`, unless enough was said of this source since a minute began with it; whether it was logged."""
         now_s = self._clock()
         began_s, n_said = self._began_s, self._n_said
-        while began_s and (len(began_s) >= MAX_SOURCES or next(iter(began_s.values())) <= now_s - QUIET_S):
+        while began_s and next(iter(began_s.values())) <= now_s - QUIET_S:
             oldest = next(iter(began_s))
             del began_s[oldest], n_said[oldest]
+        if len(n_said) >= MAX_SOURCES and source not in n_said:
+            source = _OTHERS
         count = n_said.get(source, 0) + 1
         if count > self._most:
             return False
@@ -48,7 +53,7 @@ class Complaints:
             began_s[source] = now_s
         n_said[source] = count
         is_last = 1 < count == self._most
-        _log.log(self._level, "%s%s", text, " (what follows from there within a minute is not told)" if is_last else "")
+        _log.log(self._level, "%s%s", text, _NO_MORE if is_last else "")
         return True
 
 

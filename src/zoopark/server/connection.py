@@ -117,6 +117,7 @@ class Connection:
         "is_admitted",
         "is_dirty",
         "is_held",
+        "is_leaving",
         "is_stalled",
         "last_op",
         "last_xid",
@@ -165,6 +166,7 @@ class Connection:
         self.last_zxid = -1
         self.is_dirty = False
         self.is_held = False
+        self.is_leaving = False
         self.is_stalled = False
         self.stalled_ms = NOT_STALLED
         self.watches_due = 0
@@ -239,7 +241,7 @@ class Connection:
         self.out.append(proto.REPLY_HEADER.pack(proto.REPLY_HEADER_BYTES + len(body), xid, zxid, err))
         self.out.append(body)
         if op == proto.CLOSE_SESSION:
-            self.close("the client closed its session")
+            self.close("the client closed its session", is_leaving=True)
         elif self.waiting:
             self._serve_waiting(now)
 
@@ -252,10 +254,11 @@ class Connection:
             self.out.append(notification)
             self.tally.notified(1, len(notification) - 4)
 
-    def close(self, why: str) -> None:
-        """Take no more requests; the host writes what is left in `out` and closes."""
+    def close(self, why: str, *, is_leaving: bool = False) -> None:
+        """Take no more requests; the host writes what is left in `out` and closes. is_leaving: the client wants it."""
         if self.state != CLOSING:
             self.state = CLOSING
+            self.is_leaving = is_leaving
             self.waiting.clear()
             self.partial.clear()
             self.parts.to_close.append((self.connection_id, why))
@@ -298,7 +301,7 @@ class Connection:
             self.tally.received(1, 4)
             self.out.append(self.parts.say(chunk, now))
             self.parts.metrics.sent_other += 1
-            self.close(f"the four-letter word {chunk[:4].decode('latin-1')} was answered")
+            self.close(f"the four-letter word {chunk[:4].decode('latin-1')} was answered", is_leaving=True)
         elif opening.end == 0 and not opening.problem:
             self.partial.add(chunk)
         else:
@@ -574,7 +577,7 @@ def _as_seen_here(connection: Connection, err: int) -> int:
 def _end_local_session(connection: Connection) -> None:
     assert connection.session is not None and connection.parts.local is not None, "no local session"
     connection.parts.local.remove(connection.session)
-    connection.close("the client closed its session")
+    connection.close("the client closed its session", is_leaving=True)
 
 
 def _last_of(chunk: bytes, end: int) -> tuple[int, int]:
